@@ -1,0 +1,444 @@
+//! The cloak: applies a policy to a record, whole or not at all.
+//!
+//! [`Cloak::apply`] is the only place in the program that makes a [`ProtectedRecord`]. Any error on the
+//! way leaves nothing behind but its reason.
+
+use std::sync::Arc;
+
+use compact_str::CompactString;
+
+use crate::dates::{IngestTime, is_iso_date, is_iso_timestamp};
+use crate::decode::Payload;
+use crate::detect;
+use crate::error::{RecordError, RecordErrorKind, safe_path};
+use crate::finding::Finding;
+use crate::path::{FieldPath, Segment};
+use crate::policy::{FieldRule, FieldType, Node, Policy, SetValue, Unlisted};
+use crate::protect::{Applied, FieldContext, ProtectError, Protection};
+use crate::record::{ProtectedRecord, Record, RecordId};
+use crate::value::{Number, Object, Value};
+
+/// A policy with its keys, ready to run. Cheap to share between threads.
+#[derive(Clone)]
+pub struct Cloak {
+    policy: Arc<Policy>,
+}
+
+impl Cloak {
+    /// Takes a compiled policy.
+    #[must_use]
+    pub fn new(policy: Arc<Policy>) -> Self {
+        Self { policy }
+    }
+
+    /// Its policy.
+    #[must_use]
+    pub fn policy(&self) -> &Policy {
+        &self.policy
+    }
+
+    /// Decodes a payload and applies the policy: a record's way from the source to the sink.
+    ///
+    /// # Errors
+    /// The reason for which the record is rejected whole.
+    pub fn process(&self, id: RecordId, payload: &Payload, ingest: IngestTime) -> Result<ProtectedRecord, RecordError> {
+        let content = payload.decode(self.policy.limits)?;
+        self.apply(Record { id, content }, ingest)
+    }
+
+    /// Applies the policy to a decoded record.
+    ///
+    /// # Errors
+    /// The reason for which the record is rejected whole.
+    pub fn apply(&self, record: Record, ingest: IngestTime) -> Result<ProtectedRecord, RecordError> {
+        let Record { id, mut content } = record;
+        for path in &self.policy.required {
+            check_required(path.segments(), &content, path)?;
+        }
+        let subject = self.subject(&content)?;
+        let mut walk = Walk {
+            policy: &self.policy,
+            subject: &subject,
+            id: &id,
+            ingest,
+            path: String::new(),
+            findings: Vec::new(),
+        };
+        walk.object(&mut content, Some(&self.policy.root))?;
+        let findings = walk.findings;
+        if let Some(separator) = &self.policy.flatten {
+            content = flatten_all(content, separator)?;
+        }
+        Ok(ProtectedRecord::new(id, content, findings))
+    }
+
+    fn subject(&self, content: &Object) -> Result<CompactString, RecordError> {
+        let Some(path) = &self.policy.subject else { return Ok(CompactString::const_new("")) };
+        match find(path.segments(), content) {
+            Some(Value::String(text)) if !text.is_empty() => Ok(text.clone()),
+            Some(Value::Number(number)) => Ok(CompactString::new(number.as_str())),
+            _ => Err(RecordError::at(
+                RecordErrorKind::MissingField,
+                path.to_string(),
+                "it names the subject and must have a value",
+            )),
+        }
+    }
+}
+
+/// One walk through one record.
+struct Walk<'a> {
+    policy: &'a Policy,
+    subject: &'a str,
+    id: &'a RecordId,
+    ingest: IngestTime,
+    /// The path of the value at hand in the protected record.
+    path: String,
+    findings: Vec<Finding>,
+}
+
+impl Walk<'_> {
+    /// Applies the rules to the members of an object. `node` is `None` where the policy says nothing.
+    fn object(&mut self, object: &mut Object, node: Option<&Node>) -> Result<(), RecordError> {
+        let members = object.members_mut();
+        let mut cursor = 0;
+        let mut lifted: Vec<(CompactString, Value)> = Vec::new();
+        // Members are changed where they stand; `kept` counts those that stay.
+        let mut kept = 0;
+        for index in 0..members.len() {
+            let (name, value) = &mut members[index];
+            let child = node.and_then(|node| node.member(name, &mut cursor));
+            let depth = self.path.len();
+            let rule = child.and_then(|child| child.rule.as_deref());
+            if let Some(rename) = rule.and_then(|rule| rule.rename.as_ref()) {
+                name.clone_from(rename);
+            }
+            if depth > 0 {
+                self.path.push('.');
+            }
+            self.path.push_str(name);
+            let taken = std::mem::replace(value, Value::Null);
+            let keep = match self.value(taken, child)? {
+                None => false,
+                Some(result) => match (result, rule.and_then(|rule| rule.flatten.as_deref())) {
+                    (Value::Object(inner), Some(separator)) => {
+                        flatten_into(inner, name, separator, &mut lifted);
+                        false
+                    }
+                    (result, _) => {
+                        *value = result;
+                        true
+                    }
+                },
+            };
+            self.path.truncate(depth);
+            if keep {
+                members.swap(kept, index);
+                kept += 1;
+            }
+        }
+        members.truncate(kept);
+        let Some(node) = node else { return Ok(()) };
+        members.append(&mut lifted);
+        for (name, set) in &node.set {
+            members.push((name.clone(), self.set_value(set)));
+        }
+        if (node.renames || !node.set.is_empty()) && object.has_duplicate() {
+            return Err(RecordError::new(
+                RecordErrorKind::NameConflict,
+                "a field arrives under a name that the policy gives to another; rename or drop one of them",
+            ));
+        }
+        Ok(())
+    }
+
+    /// Applies what the policy says to one value; `None` when it disappears.
+    fn value(&mut self, mut value: Value, node: Option<&Node>) -> Result<Option<Value>, RecordError> {
+        let rule = node.and_then(|node| node.rule.as_deref());
+        if let Some(rule) = rule {
+            if rule.set {
+                return Ok(None);
+            }
+            value = self.check(rule, value)?;
+            if let Some(protection) = &rule.protection {
+                return self.protect(protection.as_ref(), value, None).map(|applied| match applied {
+                    Applied::Value(value) => Some(value),
+                    Applied::Drop => None,
+                });
+            }
+        } else if node.is_none_or(Node::is_leaf) || !matches!(value, Value::Object(_) | Value::Array(_)) {
+            match self.policy.unlisted {
+                Unlisted::Keep => {}
+                Unlisted::Drop => return Ok(None),
+                Unlisted::Reject => {
+                    return Err(
+                        self.error(RecordErrorKind::UnlistedField, "name it in `fields:`, or set `record.unlisted`")
+                    );
+                }
+            }
+        }
+        match rule {
+            // A value that a rule names and keeps is the author's decision, with all that is inside;
+            // detection looks where nobody decided, or where the rule asks for it.
+            Some(rule) if node.is_none_or(Node::is_leaf) => {
+                if rule.detect {
+                    self.detect_within(&mut value)?;
+                }
+            }
+            _ => match &mut value {
+                Value::String(text) => self.detect(text)?,
+                Value::Object(object) => self.object(object, node)?,
+                Value::Array(items) => self.array(items, node)?,
+                _ => {}
+            },
+        }
+        Ok(Some(value))
+    }
+
+    fn array(&mut self, items: &mut Vec<Value>, node: Option<&Node>) -> Result<(), RecordError> {
+        let mut kept = Vec::with_capacity(items.len());
+        for (index, item) in std::mem::take(items).into_iter().enumerate() {
+            let depth = self.path.len();
+            self.path.push_str(&format!("[{index}]"));
+            kept.extend(self.value(item, node.and_then(|node| node.element(index)))?);
+            self.path.truncate(depth);
+        }
+        *items = kept;
+        Ok(())
+    }
+
+    fn detect_within(&mut self, value: &mut Value) -> Result<(), RecordError> {
+        match value {
+            Value::String(text) => self.detect(text),
+            Value::Array(items) => items.iter_mut().try_for_each(|item| self.detect_within(item)),
+            Value::Object(object) => {
+                object.members_mut().iter_mut().try_for_each(|(_, value)| self.detect_within(value))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Type, null, length and date of a value that a rule names.
+    fn check(&self, rule: &FieldRule, mut value: Value) -> Result<Value, RecordError> {
+        if self.policy.format.is_textual()
+            && let Some(field_type) = rule.field_type
+        {
+            value = from_text(value, field_type);
+        }
+        if value == Value::Null {
+            if !rule.nullable {
+                return Err(self.error(RecordErrorKind::WrongType, "null where `nullable: false` stands"));
+            }
+            return Ok(value);
+        }
+        if let (Some((from, to)), Some(text)) = (&rule.date, value.as_str()) {
+            let moment = from.iter().find_map(|format| format.read(text));
+            let written = moment.and_then(|moment| to.write(moment));
+            let written = written
+                .ok_or_else(|| self.error(RecordErrorKind::InvalidDate, "in none of the formats of `date.from`"))?;
+            value = Value::string(written);
+        } else if rule.date.is_some() {
+            return Err(
+                self.error(RecordErrorKind::InvalidDate, format!("a text was expected, not a {}", value.kind()))
+            );
+        }
+        if let Some(expected) = rule.field_type
+            && !has_type(&value, expected)
+        {
+            return Err(
+                self.error(RecordErrorKind::WrongType, format!("{} expected, {} found", expected.name(), value.kind()))
+            );
+        }
+        if let (Some(max), Value::String(text)) = (rule.max_length, &value)
+            && text.len() > max
+            && text.chars().count() > max
+        {
+            return Err(self.error(
+                RecordErrorKind::TooLong,
+                format!("{} characters; `max_length` is {max}", text.chars().count()),
+            ));
+        }
+        Ok(value)
+    }
+
+    fn protect(
+        &self,
+        protection: &dyn Protection,
+        value: Value,
+        entity: Option<&'static str>,
+    ) -> Result<Applied, RecordError> {
+        let context = FieldContext {
+            tenant: &self.policy.tenant,
+            collection: &self.policy.collection,
+            subject: self.subject,
+            path: &self.path,
+            entity,
+        };
+        protection.protect(value, &context).map_err(|ProtectError { kind, detail }| self.error(kind, detail))
+    }
+
+    /// Replaces what detectors find in a text, back to front so that earlier spans stay where they are.
+    fn detect(&mut self, text: &mut CompactString) -> Result<(), RecordError> {
+        let Some(policy) = &self.policy.detect else { return Ok(()) };
+        let found = detect::detect(text);
+        if found.is_empty() {
+            return Ok(());
+        }
+        let mut changed = text.to_string();
+        for detected in found.iter().rev() {
+            let own =
+                policy.entities.iter().find(|(entity, _)| entity == detected.entity).map(|(_, protection)| protection);
+            let protection = own.unwrap_or(&policy.everywhere);
+            let span = detected.span.range.clone();
+            let applied =
+                self.protect(protection.as_ref(), Value::string(&text[span.clone()]), Some(detected.entity))?;
+            match applied {
+                Applied::Value(Value::String(replacement)) => changed.replace_range(span, &replacement),
+                // Only text can stand inside a text; the policy is checked for it, this keeps it closed.
+                _ => return Err(self.error(RecordErrorKind::Protection, "this protection does not give a text")),
+            }
+        }
+        let path = safe_path(&self.path);
+        self.findings.extend(found.into_iter().map(|detected| Finding {
+            path: path.clone(),
+            span: detected.span.range,
+            entity: detected.entity,
+            rule: detected.rule,
+            confidence: detected.span.confidence,
+            validated: detected.span.validated,
+        }));
+        *text = changed.into();
+        Ok(())
+    }
+
+    fn set_value(&self, set: &SetValue) -> Value {
+        match set {
+            SetValue::IngestDate => Value::string(self.ingest.date()),
+            SetValue::IngestTime => Value::string(self.ingest.timestamp()),
+            SetValue::Uuid => Value::string(uuid_of(self.id)),
+            SetValue::Constant { constant } => constant_value(constant),
+        }
+    }
+
+    fn error(&self, kind: RecordErrorKind, detail: impl Into<std::borrow::Cow<'static, str>>) -> RecordError {
+        RecordError::at(kind, safe_path(&self.path), detail)
+    }
+}
+
+fn check_required(segments: &[Segment], object: &Object, path: &FieldPath) -> Result<(), RecordError> {
+    let missing = || RecordError::at(RecordErrorKind::MissingField, path.to_string(), "");
+    match segments {
+        [] => Ok(()),
+        [Segment::Member(name), rest @ ..] => required_in(rest, object.get(name).ok_or_else(missing)?, path),
+        [Segment::AnyMember, rest @ ..] => object.iter().try_for_each(|(_, value)| required_in(rest, value, path)),
+        _ => Err(missing()),
+    }
+}
+
+fn required_in(segments: &[Segment], value: &Value, path: &FieldPath) -> Result<(), RecordError> {
+    let missing = || RecordError::at(RecordErrorKind::MissingField, path.to_string(), "");
+    match (segments, value) {
+        ([], _) => Ok(()),
+        ([Segment::Element(at), rest @ ..], Value::Array(items)) => {
+            required_in(rest, items.get(*at).ok_or_else(missing)?, path)
+        }
+        ([Segment::AnyElement, rest @ ..], Value::Array(items)) => {
+            items.iter().try_for_each(|item| required_in(rest, item, path))
+        }
+        (segments, Value::Object(object)) => check_required(segments, object, path),
+        _ => Err(missing()),
+    }
+}
+
+fn find<'a>(segments: &[Segment], object: &'a Object) -> Option<&'a Value> {
+    let (first, rest) = segments.split_first()?;
+    let Segment::Member(name) = first else { return None };
+    rest.iter().try_fold(object.get(name)?, |value, segment| match (segment, value) {
+        (Segment::Member(name), Value::Object(object)) => object.get(name),
+        (Segment::Element(at), Value::Array(items)) => items.get(*at),
+        _ => None,
+    })
+}
+
+/// CSV and `key=value` carry text only; the policy's type says how to read it. What does not fit stays
+/// text and is then refused by the type check. An empty text is null for everything but strings.
+fn from_text(value: Value, field_type: FieldType) -> Value {
+    let Value::String(text) = &value else { return value };
+    match field_type {
+        FieldType::Integer | FieldType::Number => match Number::parse(text.trim()) {
+            Some(number) => Value::Number(number),
+            None if text.trim().is_empty() => Value::Null,
+            None => value,
+        },
+        FieldType::Boolean => match text.trim() {
+            "true" => Value::Bool(true),
+            "false" => Value::Bool(false),
+            "" => Value::Null,
+            _ => value,
+        },
+        FieldType::Date | FieldType::Timestamp if text.trim().is_empty() => Value::Null,
+        _ => value,
+    }
+}
+
+fn has_type(value: &Value, expected: FieldType) -> bool {
+    match (expected, value) {
+        (FieldType::String, Value::String(_))
+        | (FieldType::Number, Value::Number(_))
+        | (FieldType::Boolean, Value::Bool(_))
+        | (FieldType::Object, Value::Object(_))
+        | (FieldType::Array, Value::Array(_)) => true,
+        (FieldType::Integer, Value::Number(number)) => number.is_integer(),
+        (FieldType::Date, Value::String(text)) => is_iso_date(text),
+        (FieldType::Timestamp, Value::String(text)) => is_iso_timestamp(text),
+        _ => false,
+    }
+}
+
+/// A UUID of version 8 (RFC 9562 section 5.8) from the record's id: a redelivery gets the same one.
+fn uuid_of(id: &RecordId) -> String {
+    let mut bytes: [u8; 16] = [0; 16];
+    bytes.copy_from_slice(&cloakroom_crypto::digest::sha256(format!("cloakroom/uuid/{id}").as_bytes())[..16]);
+    bytes[6] = bytes[6] & 0x0F | 0x80;
+    bytes[8] = bytes[8] & 0x3F | 0x80;
+    let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+    format!("{}-{}-{}-{}-{}", &hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..])
+}
+
+fn constant_value(constant: &serde_json::Value) -> Value {
+    match constant {
+        serde_json::Value::Bool(flag) => Value::Bool(*flag),
+        serde_json::Value::Number(number) => Number::parse(&number.to_string()).map_or(Value::Null, Value::Number),
+        serde_json::Value::String(text) => Value::string(text),
+        // Arrays and objects are refused when the policy is compiled.
+        _ => Value::Null,
+    }
+}
+
+fn flatten_into(object: Object, prefix: &str, separator: &str, out: &mut Vec<(CompactString, Value)>) {
+    for (name, value) in object.into_members() {
+        let name = compact_str::format_compact!("{prefix}{separator}{name}");
+        match value {
+            Value::Object(inner) => flatten_into(inner, &name, separator, out),
+            value => out.push((name, value)),
+        }
+    }
+}
+
+fn flatten_all(object: Object, separator: &str) -> Result<Object, RecordError> {
+    let mut flat = Object::with_capacity(object.len());
+    for (name, value) in object.into_members() {
+        match value {
+            Value::Object(inner) => flatten_into(inner, &name, separator, flat.members_mut()),
+            value => flat.push(name, value),
+        }
+    }
+    if flat.has_duplicate() {
+        return Err(RecordError::new(RecordErrorKind::NameConflict, "two fields have the same name when flattened"));
+    }
+    Ok(flat)
+}
+
+#[cfg(test)]
+#[path = "cloak_tests.rs"]
+mod tests;

@@ -1,0 +1,40 @@
+//! The heart of Cloakroom: records, policies, detection and protection. Synchronous; no I/O, no clock,
+//! no environment, no network.
+//!
+//! A record's way through this crate, top to bottom:
+//!
+//! ```text
+//! Payload ──decode──▶ Record ──Cloak::apply──▶ ProtectedRecord ──encode──▶ bytes for a sink
+//!                                  │
+//!                    Policy (compiled once): required fields → types and dates
+//!                                  → protections by path → detection where no rule looks
+//! ```
+//!
+//! Whatever goes wrong gives a [`RecordError`] and no record.
+
+pub mod decode;
+pub mod encode;
+pub mod error;
+pub mod finding;
+pub mod keys;
+pub mod located;
+pub mod path;
+pub mod policy;
+pub mod protect;
+pub mod value;
+
+mod cloak;
+mod dates;
+mod detect;
+mod record;
+
+pub use cloak::Cloak;
+pub use compact_str::CompactString;
+pub use dates::IngestTime;
+pub use decode::{Format, Limits, Payload};
+pub use detect::{DETECTORS, Detector, Span};
+pub use error::{PolicyError, RecordError, RecordErrorKind};
+pub use finding::Finding;
+pub use policy::{Policy, PolicyConfig};
+pub use record::{Place, ProtectedRecord, Record, RecordId};
+pub use value::{Number, Object, Value};

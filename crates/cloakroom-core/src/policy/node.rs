@@ -1,0 +1,141 @@
+//! The compiled form of `fields:`: a tree that is walked along with the record.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use compact_str::CompactString;
+
+use super::config::{FieldType, SetValue};
+use crate::dates::DateFormat;
+use crate::protect::Protection;
+
+/// What is known about one place in a record.
+#[derive(Clone, Default)]
+pub(crate) struct Node {
+    /// What happens to the value here.
+    pub(crate) rule: Option<Arc<FieldRule>>,
+    /// Members by name. Wildcards are merged into them when the policy is compiled, so that one look
+    /// decides.
+    members: Vec<(CompactString, Node)>,
+    /// For objects with many named members.
+    index: HashMap<CompactString, usize>,
+    /// Every other member.
+    pub(crate) any_member: Option<Box<Node>>,
+    /// Elements by index; few, so a list does.
+    elements: Vec<(usize, Node)>,
+    /// Every other element.
+    pub(crate) any_element: Option<Box<Node>>,
+    /// Members that the policy sets.
+    pub(crate) set: Vec<(CompactString, SetValue)>,
+    /// True when a rule here gives a name that could meet one that arrives.
+    pub(crate) renames: bool,
+}
+
+/// What happens to one field, ready to run.
+pub(crate) struct FieldRule {
+    pub(crate) field_type: Option<FieldType>,
+    pub(crate) nullable: bool,
+    pub(crate) max_length: Option<usize>,
+    pub(crate) rename: Option<CompactString>,
+    pub(crate) set: bool,
+    pub(crate) date: Option<(Vec<DateFormat>, DateFormat)>,
+    pub(crate) protection: Option<Box<dyn Protection>>,
+    pub(crate) detect: bool,
+    pub(crate) flatten: Option<String>,
+}
+
+/// Beyond this many named members a hash beats looking at each.
+const HASH_FROM: usize = 16;
+
+impl Node {
+    /// The node of a member. `cursor` remembers where the last one was found: records mostly list their
+    /// fields in one order, so the next is usually one further.
+    pub(crate) fn member(&self, name: &str, cursor: &mut usize) -> Option<&Node> {
+        let count = self.members.len();
+        if count <= HASH_FROM {
+            for step in 0..count {
+                let at = (*cursor + step) % count;
+                if self.members[at].0 == name {
+                    *cursor = at + 1;
+                    return Some(&self.members[at].1);
+                }
+            }
+        } else if let Some(at) = self.index.get(name) {
+            return Some(&self.members[*at].1);
+        }
+        self.any_member.as_deref()
+    }
+
+    /// The node of an element.
+    pub(crate) fn element(&self, at: usize) -> Option<&Node> {
+        self.elements.iter().find(|(index, _)| *index == at).map(|(_, node)| node).or(self.any_element.as_deref())
+    }
+
+    /// True when nothing inside the value here is named.
+    pub(crate) fn is_leaf(&self) -> bool {
+        self.members.is_empty() && self.any_member.is_none() && self.elements.is_empty() && self.any_element.is_none()
+    }
+
+    pub(crate) fn member_mut(&mut self, name: &str) -> &mut Node {
+        let at = self.members.iter().position(|(key, _)| key == name).unwrap_or_else(|| {
+            self.members.push((CompactString::new(name), Node::default()));
+            self.members.len() - 1
+        });
+        &mut self.members[at].1
+    }
+
+    pub(crate) fn element_mut(&mut self, index: usize) -> &mut Node {
+        let at = self.elements.iter().position(|(key, _)| *key == index).unwrap_or_else(|| {
+            self.elements.push((index, Node::default()));
+            self.elements.len() - 1
+        });
+        &mut self.elements[at].1
+    }
+
+    /// Gives every named place what a wildcard says about it, where nothing more exact does; then
+    /// prepares the look-up.
+    pub(crate) fn finish(&mut self) {
+        if let Some(any) = self.any_member.clone() {
+            self.members.iter_mut().for_each(|(_, node)| node.fill_from(&any));
+        }
+        if let Some(any) = self.any_element.clone() {
+            self.elements.iter_mut().for_each(|(_, node)| node.fill_from(&any));
+        }
+        let children =
+            self.members.iter_mut().map(|(_, node)| node).chain(self.elements.iter_mut().map(|(_, node)| node));
+        children.for_each(Node::finish);
+        self.any_member.iter_mut().chain(&mut self.any_element).for_each(|node| node.finish());
+        self.index = self.members.iter().enumerate().map(|(at, (name, _))| (name.clone(), at)).collect();
+        self.set = self.set.drain(..).collect();
+        self.renames = self
+            .members
+            .iter()
+            .map(|(_, node)| node)
+            .chain(self.any_member.as_deref())
+            .any(|node| node.rule.as_ref().is_some_and(|rule| rule.rename.is_some() || rule.flatten.is_some()));
+    }
+
+    fn fill_from(&mut self, wildcard: &Node) {
+        if self.rule.is_none() {
+            self.rule.clone_from(&wildcard.rule);
+        }
+        for (name, node) in &wildcard.members {
+            self.member_mut(name).fill_from(node);
+        }
+        for (index, node) in &wildcard.elements {
+            self.element_mut(*index).fill_from(node);
+        }
+        for (mine, theirs) in
+            [(&mut self.any_member, &wildcard.any_member), (&mut self.any_element, &wildcard.any_element)]
+        {
+            if let Some(theirs) = theirs {
+                mine.get_or_insert_default().fill_from(theirs);
+            }
+        }
+        for (name, value) in &wildcard.set {
+            if !self.set.iter().any(|(mine, _)| mine == name) {
+                self.set.push((name.clone(), value.clone()));
+            }
+        }
+    }
+}

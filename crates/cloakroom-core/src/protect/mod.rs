@@ -1,0 +1,255 @@
+//! Protections: what can be done to a sensitive value.
+//!
+//! A protection is one file here and one line in [`PROTECTIONS`]. It is built once, when the policy is
+//! compiled, with its options checked and its keys at hand; then it is a pure function of the value and
+//! its context. An error rejects the whole record.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use compact_str::{CompactString, ToCompactString};
+use schemars::{JsonSchema, Schema, SchemaGenerator};
+use serde::de::DeserializeOwned;
+
+use crate::error::{RecordErrorKind, did_you_mean};
+use crate::keys::KeyProvider;
+use crate::value::Value;
+
+mod block;
+mod bucket;
+mod date_shift;
+mod drop;
+mod encrypt;
+mod hash;
+mod hmac;
+mod mask;
+mod null;
+mod redact;
+mod spec;
+
+pub use spec::ProtectSpec;
+
+/// What becomes of a protected value.
+pub enum Applied {
+    /// This stands in its place.
+    Value(Value),
+    /// The field disappears.
+    Drop,
+}
+
+/// Why a value cannot be protected. The cloak adds the field's path.
+pub struct ProtectError {
+    /// The reason.
+    pub kind: RecordErrorKind,
+    /// More about it; never the value.
+    pub detail: Cow<'static, str>,
+}
+
+impl ProtectError {
+    /// A value that this protection cannot work on.
+    fn cannot(detail: impl Into<Cow<'static, str>>) -> Self {
+        Self { kind: RecordErrorKind::Protection, detail: detail.into() }
+    }
+}
+
+/// Where a value stands and whose it is.
+#[derive(Clone, Copy)]
+pub struct FieldContext<'a> {
+    /// The tenant of the policy.
+    pub tenant: &'a str,
+    /// The collection of the policy: what kind of records these are.
+    pub collection: &'a str,
+    /// The person whose record it is; empty when the policy names no subject.
+    pub subject: &'a str,
+    /// The field's path in the protected record.
+    pub path: &'a str,
+    /// What a detector found, when the value is a span of a text.
+    pub entity: Option<&'static str>,
+}
+
+/// One way to protect a value.
+pub trait Protection: Send + Sync {
+    /// Protects one value.
+    ///
+    /// # Errors
+    /// When the value is not of a kind that this protection can work on, or its key is not available.
+    fn protect(&self, value: Value, context: &FieldContext<'_>) -> Result<Applied, ProtectError>;
+}
+
+/// What a protection may ask for while it is built.
+pub struct BuildContext<'a> {
+    /// The keys, when there are any.
+    pub keys: Option<&'a Arc<dyn KeyProvider>>,
+    /// True when the policy says which field names the person.
+    pub has_subject: bool,
+}
+
+impl BuildContext<'_> {
+    fn keys(&self) -> Result<Arc<dyn KeyProvider>, String> {
+        self.keys.cloned().ok_or_else(|| {
+            "needs a key and there is none; make one with `cloakroom keys init`, or set CLOAKROOM_KEY".to_owned()
+        })
+    }
+}
+
+/// Checks a protection's options and builds it.
+pub type Build = fn(serde_json::Value, &BuildContext<'_>) -> Result<Box<dyn Protection>, String>;
+
+/// One line of the registry.
+pub struct Entry {
+    /// The word in a policy.
+    pub name: &'static str,
+    /// What it does, in a sentence.
+    pub doc: &'static str,
+    /// The option that a single word after the name sets: `hash: md5` is `hash: { algorithm: md5 }`.
+    pub main_option: Option<&'static str>,
+    /// An example for documentation and tests: YAML of the `protect:` value.
+    pub example: &'static str,
+    /// Checks the options and builds the protection.
+    pub build: Build,
+    /// JSON Schema of the options.
+    pub schema: fn(&mut SchemaGenerator) -> Schema,
+}
+
+/// Every protection there is.
+pub const PROTECTIONS: &[Entry] = &[
+    block::ENTRY,
+    bucket::ENTRY,
+    date_shift::ENTRY,
+    drop::ENTRY,
+    encrypt::ENTRY,
+    hash::ENTRY,
+    hmac::ENTRY,
+    mask::ENTRY,
+    null::ENTRY,
+    redact::ENTRY,
+];
+
+/// Reads a protection's options into their type; serde's text names the option and what it may be.
+fn options<T: DeserializeOwned>(options: serde_json::Value) -> Result<T, String> {
+    serde_json::from_value(options).map_err(|error| {
+        let text = error.to_string();
+        // serde: "unknown field `frist`, expected one of `first`, `last`": offer the nearest.
+        let mut words = text.split('`').skip(1).step_by(2);
+        let hint = if text.starts_with("unknown ") {
+            words.next().map_or_else(String::new, |wrong| did_you_mean(wrong, words))
+        } else {
+            String::new()
+        };
+        format!("{text}{hint}")
+    })
+}
+
+fn schema_of<T: JsonSchema>(generator: &mut SchemaGenerator) -> Schema {
+    generator.subschema_for::<T>()
+}
+
+/// The options of a protection that has none.
+#[derive(serde::Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct NoOptions {}
+
+/// The text of a scalar: what keyed hashes and masks work on. `None` for null, which stays null: the
+/// absence of a value is not hidden.
+fn scalar_text(value: &Value) -> Result<Option<Cow<'_, str>>, ProtectError> {
+    match value {
+        Value::Null => Ok(None),
+        Value::Bool(true) => Ok(Some("true".into())),
+        Value::Bool(false) => Ok(Some("false".into())),
+        Value::Number(number) => Ok(Some(number.as_str().into())),
+        Value::String(text) => Ok(Some(text.as_str().into())),
+        Value::Array(_) | Value::Object(_) => Err(ProtectError::cannot(
+            "this protection works on single values; name the members, or use `encrypt`, `redact` or `drop`",
+        )),
+    }
+}
+
+/// Applies a text-to-text function to a scalar; null stays null.
+fn map_text<T: ToCompactString>(
+    value: Value,
+    change: impl FnOnce(&str) -> Result<T, ProtectError>,
+) -> Result<Applied, ProtectError> {
+    match scalar_text(&value)? {
+        None => Ok(Applied::Value(Value::Null)),
+        Some(text) => Ok(Applied::Value(Value::String(change(&text)?.to_compact_string()))),
+    }
+}
+
+thread_local! {
+    /// Text is built here first, so that a protection allocates only its result.
+    static SCRATCH: std::cell::RefCell<String> = const { std::cell::RefCell::new(String::new()) };
+}
+
+/// Builds a text in a buffer that is used again and again.
+fn build_text<E>(write: impl FnOnce(&mut String) -> Result<(), E>) -> Result<CompactString, E> {
+    SCRATCH.with_borrow_mut(|scratch| {
+        scratch.clear();
+        write(scratch)?;
+        Ok(CompactString::new(&*scratch))
+    })
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+    use crate::encode::to_json_string;
+
+    pub(crate) const CONTEXT: FieldContext<'_> =
+        FieldContext { tenant: "t", collection: "c", subject: "person-1", path: "field", entity: None };
+
+    /// Builds a protection from YAML and applies it to a JSON value; errors come back as their text.
+    pub(crate) fn apply(yaml: &str, json: &str) -> Result<String, String> {
+        apply_in(&CONTEXT, yaml, json)
+    }
+
+    pub(crate) fn apply_in(context: &FieldContext<'_>, yaml: &str, json: &str) -> Result<String, String> {
+        let ring = cloakroom_crypto::keyring_from_env_value(&"0123456789abcdef".repeat(4)).unwrap();
+        let keys: Arc<dyn KeyProvider> = Arc::new(crate::keys::LocalKeys::new(ring).unwrap());
+        let spec: ProtectSpec = serde_saphyr::from_str(yaml).map_err(|e| e.without_snippet().to_string())?;
+        let built = spec.build(&BuildContext { keys: Some(&keys), has_subject: true })?;
+        let wrapped = crate::decode::parse_json_object(format!("{{\"v\":{json}}}").as_bytes(), 9).unwrap();
+        match built.protect(wrapped.get("v").unwrap().clone(), context) {
+            Ok(Applied::Value(value)) => Ok(to_json_string(&value)),
+            Ok(Applied::Drop) => Ok("dropped".to_owned()),
+            Err(error) => Err(format!("{}: {}", error.kind, error.detail)),
+        }
+    }
+
+    #[test]
+    fn every_entry_has_a_unique_name_a_doc_and_an_example_that_builds() {
+        for (index, entry) in PROTECTIONS.iter().enumerate() {
+            assert!(
+                PROTECTIONS[..index].iter().all(|earlier| earlier.name < entry.name),
+                "sorted and unique: {}",
+                entry.name
+            );
+            assert!(entry.doc.len() > 20, "{}", entry.name);
+            assert!(entry.example.contains(entry.name));
+            let result = apply(entry.example, "\"2024-02-29\"");
+            assert!(
+                result.is_ok() || entry.name == "block" || entry.example.contains("ip"),
+                "{}: {result:?}",
+                entry.name
+            );
+        }
+    }
+
+    #[test]
+    fn null_stays_null_and_containers_are_refused() {
+        for protection in ["hmac", "mask: { last: 4 }", "hash: md5\nallow_reversible: true", "redact"] {
+            assert_eq!(apply(protection, "null").as_deref(), Ok("null"), "{protection}");
+        }
+        for protection in ["hmac", "mask: { last: 4 }", "bucket: 10"] {
+            assert!(apply(protection, "{\"a\":1}").unwrap_err().starts_with("protection failed"), "{protection}");
+        }
+    }
+
+    #[test]
+    fn a_wrong_word_gets_the_nearest_valid_one() {
+        assert!(apply("hmca", "1").unwrap_err().contains("`hmac`"));
+        assert!(apply("mask: { frist: 1 }", "1").unwrap_err().contains("did you mean `first`"));
+        assert!(apply("hash: md55\nallow_reversible: true", "1").unwrap_err().contains("md5"));
+        assert!(apply("{}", "1").is_err());
+        assert!(apply("mask: 7\nhmac: {}", "1").is_err());
+    }
+}
