@@ -23,7 +23,7 @@ struct File {
 fn compile(yaml: &str) -> Result<Cloak, PolicyError> {
     let file: File = serde_saphyr::from_str(yaml).unwrap();
     let ring = cloakroom_crypto::keyring_from_env_value(&"0123456789abcdef".repeat(4)).unwrap();
-    let keys: Arc<dyn KeyProvider> = Arc::new(LocalKeys::new(ring).unwrap());
+    let keys: Arc<dyn KeyProvider> = Arc::new(LocalKeys::new(Arc::new(ring)).unwrap());
     let config = PolicyConfig {
         tenant: "t".to_owned(),
         collection: "c".to_owned(),

@@ -99,7 +99,8 @@ impl IngestTime {
     }
 
     /// `2026-11-21T08:00:00Z`
-    pub(crate) fn timestamp(self) -> String {
+    #[must_use]
+    pub fn timestamp(self) -> String {
         self.0.format("%Y-%m-%dT%H:%M:%SZ").to_string()
     }
 }

@@ -24,7 +24,7 @@ pub trait KeyProvider: Send + Sync {
 
 /// A local key ring: one data key for all subjects, derived from the active root key.
 pub struct LocalKeys {
-    ring: KeyRing,
+    ring: Arc<KeyRing>,
     data_key: Arc<DataKey>,
 }
 
@@ -36,7 +36,7 @@ impl LocalKeys {
     ///
     /// # Errors
     /// When the ring has no active key.
-    pub fn new(ring: KeyRing) -> Result<Self, CryptoError> {
+    pub fn new(ring: Arc<KeyRing>) -> Result<Self, CryptoError> {
         let data_key = Arc::new(ring.data_key(VALUE_PURPOSE)?);
         Ok(Self { ring, data_key })
     }

@@ -204,7 +204,7 @@ pub(crate) mod tests {
 
     pub(crate) fn apply_in(context: &FieldContext<'_>, yaml: &str, json: &str) -> Result<String, String> {
         let ring = cloakroom_crypto::keyring_from_env_value(&"0123456789abcdef".repeat(4)).unwrap();
-        let keys: Arc<dyn KeyProvider> = Arc::new(crate::keys::LocalKeys::new(ring).unwrap());
+        let keys: Arc<dyn KeyProvider> = Arc::new(crate::keys::LocalKeys::new(Arc::new(ring)).unwrap());
         let spec: ProtectSpec = serde_saphyr::from_str(yaml).map_err(|e| e.without_snippet().to_string())?;
         let built = spec.build(&BuildContext { keys: Some(&keys), has_subject: true })?;
         let wrapped = crate::decode::parse_json_object(format!("{{\"v\":{json}}}").as_bytes(), 9).unwrap();

@@ -1,0 +1,31 @@
+//! What a connector is given besides its own section of the pipeline file.
+
+use std::sync::Arc;
+
+use cloakroom_core::Policy;
+use cloakroom_crypto::PseudonymKey;
+use cloakroom_pipeline::config::BatchConfig;
+use cloakroom_pipeline::retry::RetryConfig;
+
+/// For building a source.
+#[derive(Clone)]
+pub struct SourceContext {
+    /// The policy: format of records and limits.
+    pub policy: Arc<Policy>,
+    /// How many records travel together.
+    pub batch: BatchConfig,
+    /// How long to try again.
+    pub retry: RetryConfig,
+    /// Makes keyed fingerprints of content, where a source has no ids of its own. Keyed, because a plain
+    /// hash of a short record could be reversed by trying.
+    pub fingerprint: Arc<PseudonymKey>,
+}
+
+/// For building a sink.
+#[derive(Clone)]
+pub struct SinkContext {
+    /// The pipeline's name, for the ledger.
+    pub pipeline: String,
+    /// The policy: names and types of what will arrive.
+    pub policy: Arc<Policy>,
+}

@@ -1,0 +1,5 @@
+//! Where records are kept.
+
+pub mod file;
+pub mod postgres;
+pub mod sqlite;

@@ -1,0 +1,119 @@
+//! What can go wrong, in words that never contain a key or a value.
+
+use crate::KeyId;
+
+/// Every error of this crate.
+///
+/// Messages may name a key id, a field of the additional data or a position in the key file. They
+/// never contain key bytes, plaintext, ciphertext or text from the key file.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum CryptoError {
+    /// The operating system's random generator failed, so no key or nonce could be drawn.
+    #[error("the operating system gave no random bytes; nothing was sealed or created")]
+    Random,
+
+    /// A domain or purpose was the empty string.
+    #[error("the {0} of a derived key is empty; give it a name")]
+    EmptyName(&'static str),
+
+    /// A primitive refused an input that this crate made itself. A defect, not an input error.
+    #[error("an internal step of the cryptography failed; this is a defect, please report it")]
+    Internal,
+
+    /// Text is not eight characters of `a-z2-7`.
+    #[error("a key id is eight characters of a-z and 2-7")]
+    KeyIdInvalid,
+
+    /// A creation time holds characters that no RFC 3339 time has.
+    #[error("the creation time of a key is not an RFC 3339 time such as 2026-01-31T12:00:00Z")]
+    CreatedInvalid,
+
+    /// A key ring was built without an active key.
+    #[error("the key ring has no active key; set the state of exactly one key to active")]
+    NoActiveKey,
+
+    /// A key ring was built with two or more active keys.
+    #[error("the key ring has more than one active key; set all but one to retired")]
+    SeveralActiveKeys,
+
+    /// The same key stands twice in a key ring.
+    #[error("key {0} stands twice in the key ring; remove one")]
+    DuplicateKey(KeyId),
+
+    /// The key ring has no key of this id.
+    #[error("the key ring has no key {0}; add the key file that holds it")]
+    UnknownKey(KeyId),
+
+    /// A retired key was asked to seal.
+    #[error("key {0} is retired and opens only; seal with the active key")]
+    RetiredKey(KeyId),
+
+    /// A data key does not match the commitment stored for it.
+    #[error("key {0} is not the key its commitment was made for; do not use it")]
+    CommitmentMismatch(KeyId),
+
+    /// An item of the additional data is longer than its 16-bit length field can say.
+    #[error("the {0} is longer than 65535 bytes and cannot be bound to a sealed value")]
+    AdditionalDataTooLong(&'static str),
+
+    /// The plaintext is longer than AES-GCM allows, 2^36 - 32 bytes (NIST SP 800-38D, 5.2.1.1).
+    #[error("the value is too long for one envelope; split it")]
+    PlaintextTooLong,
+
+    /// Text is not a well-formed `ck1` envelope.
+    #[error("the text is not a ck1 envelope")]
+    NotAnEnvelope,
+
+    /// The envelope is a token: it was made by a one-way function.
+    #[error("the text is a token, which nothing can open")]
+    Token,
+
+    /// The envelope uses an algorithm of the format that this version does not have.
+    #[error("the envelope uses algorithm {0:?}, which this version cannot open; upgrade cloakroom")]
+    UnsupportedAlgorithm(char),
+
+    /// The envelope names another key than the one given.
+    #[error("the envelope was sealed with key {0}, not with the key given; open it with that key")]
+    OtherKey(KeyId),
+
+    /// The tag does not verify: the envelope was changed, or tenant, collection, path, subject,
+    /// value type or purpose differ from those it was sealed with.
+    #[error(
+        "the envelope does not open here: it was changed, or sealed for another tenant, \
+         collection, path, subject or type"
+    )]
+    Authentication,
+
+    /// The key file is not JSON of the expected shape.
+    #[error("the key file is malformed at line {line}, column {column}; restore it from a backup")]
+    KeyFileSyntax {
+        /// Line, from 1; 0 when the parser knows none.
+        line: usize,
+        /// Column, from 1; 0 when the parser knows none.
+        column: usize,
+    },
+
+    /// The key file has a version that this program does not know.
+    #[error("the key file has version {0}, this program reads version 1; upgrade cloakroom")]
+    KeyFileVersion(u64),
+
+    /// The `key` of an entry is not base64 of 32 bytes. Entries count from 1.
+    #[error("key {0} of the key file is not base64 of 32 bytes; restore it from a backup")]
+    KeyFileKey(usize),
+
+    /// The id of an entry does not belong to its key bytes. Entries count from 1.
+    #[error("the kid of key {0} of the key file does not match its key; restore it from a backup")]
+    KeyFileKid(usize),
+
+    /// The key given in the environment has the wrong form.
+    #[error(
+        "the key is neither 64 hex characters nor base64 of 32 bytes; make one with \
+         `openssl rand -hex 32`"
+    )]
+    EnvKey,
+
+    /// The key given in the environment is one byte repeated: a placeholder, not a key.
+    #[error("the key is one byte repeated, which is a placeholder; make one with `openssl rand -hex 32`")]
+    PlaceholderKey,
+}

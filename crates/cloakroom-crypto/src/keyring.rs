@@ -1,0 +1,228 @@
+//! All versions of the root key, and what is derived from them.
+
+use crate::derive::{DATA, FINGERPRINT, TOKEN, derive};
+use crate::{CryptoError, DataKey, KeyId, KeyState, PseudonymKey, RootKey};
+
+/// Root keys: one active, any number retired.
+///
+/// Every key that touches data is derived with HKDF-SHA-256 (RFC 5869) under a label of its own,
+/// so a key for one domain or purpose says nothing about another. Deriving takes a few
+/// microseconds; keep the result, do not derive per value.
+#[derive(Debug)]
+pub struct KeyRing {
+    active: RootKey,
+    retired: Vec<RootKey>,
+}
+
+impl KeyRing {
+    /// Builds a ring.
+    ///
+    /// # Errors
+    /// [`CryptoError::NoActiveKey`], [`CryptoError::SeveralActiveKeys`] or
+    /// [`CryptoError::DuplicateKey`].
+    pub fn new(keys: Vec<RootKey>) -> Result<Self, CryptoError> {
+        let mut active = None;
+        let mut retired: Vec<RootKey> = Vec::with_capacity(keys.len());
+        let mut seen = Vec::with_capacity(keys.len());
+        for key in keys {
+            if seen.contains(key.kid()) {
+                return Err(CryptoError::DuplicateKey(*key.kid()));
+            }
+            seen.push(*key.kid());
+            match key.state() {
+                KeyState::Retired => retired.push(key),
+                KeyState::Active if active.is_none() => active = Some(key),
+                KeyState::Active => return Err(CryptoError::SeveralActiveKeys),
+            }
+        }
+        let active = active.ok_or(CryptoError::NoActiveKey)?;
+        Ok(Self { active, retired })
+    }
+
+    /// Retires the active key and puts `next` in its place.
+    ///
+    /// # Errors
+    /// [`CryptoError::NoActiveKey`] if `next` is not active, [`CryptoError::DuplicateKey`] if the
+    /// ring has it already.
+    pub fn rotated(self, next: RootKey) -> Result<Self, CryptoError> {
+        let mut keys = vec![next, self.active.retired()];
+        keys.extend(self.retired);
+        Self::new(keys)
+    }
+
+    /// The id of the key that seals.
+    #[must_use]
+    pub fn active_kid(&self) -> &KeyId {
+        self.active.kid()
+    }
+
+    /// Id, state and creation time of every key, the active one first.
+    pub fn kids(&self) -> impl Iterator<Item = (&KeyId, KeyState, &str)> {
+        self.keys().map(|key| (key.kid(), key.state(), key.created()))
+    }
+
+    /// The key that makes pseudonyms in `domain`. The same value has the same pseudonym within a
+    /// domain and an unrelated one outside it, so a domain is how far records may be joined.
+    ///
+    /// Label: `ck1/token/<domain>`.
+    ///
+    /// # Errors
+    /// [`CryptoError::EmptyName`] if `domain` is empty.
+    pub fn pseudonym_key(&self, domain: &str) -> Result<PseudonymKey, CryptoError> {
+        keyed_hash(&self.active, TOKEN, domain)
+    }
+
+    /// As [`Self::pseudonym_key`], of any key version: after a rotation, old rows are found by the
+    /// old token.
+    ///
+    /// # Errors
+    /// [`CryptoError::UnknownKey`], [`CryptoError::EmptyName`].
+    pub fn pseudonym_key_for(&self, kid: &KeyId, domain: &str) -> Result<PseudonymKey, CryptoError> {
+        keyed_hash(self.find(kid)?, TOKEN, domain)
+    }
+
+    /// A keyed hash for comparing values inside the program (has this record changed, was this
+    /// value seen before), separate from pseudonyms so that the two can never be matched.
+    ///
+    /// Label: `ck1/fingerprint/<domain>`.
+    ///
+    /// # Errors
+    /// [`CryptoError::EmptyName`] if `domain` is empty.
+    pub fn fingerprint_key(&self, domain: &str) -> Result<PseudonymKey, CryptoError> {
+        keyed_hash(&self.active, FINGERPRINT, domain)
+    }
+
+    /// The key that seals for `purpose`, derived from the active root.
+    ///
+    /// Label: `ck1/data/<purpose>`.
+    ///
+    /// Keys of single subjects will not come from here. They are random, wrapped under a key of
+    /// this method and kept in a key table, so that destroying one row erases one person; the
+    /// table's reader makes them with [`DataKey::from_secret`], under an id of their own, after
+    /// [`DataKey::check_commitment`]. Everything that seals or opens takes a [`DataKey`] and
+    /// cannot tell the difference.
+    ///
+    /// # Errors
+    /// [`CryptoError::EmptyName`] if `purpose` is empty.
+    pub fn data_key(&self, purpose: &str) -> Result<DataKey, CryptoError> {
+        data_key(&self.active, purpose)
+    }
+
+    /// The key that opens what was sealed for `purpose` under `kid`. If `kid` is retired the key
+    /// refuses to seal.
+    ///
+    /// # Errors
+    /// [`CryptoError::UnknownKey`], [`CryptoError::EmptyName`].
+    pub fn data_key_for(&self, kid: &KeyId, purpose: &str) -> Result<DataKey, CryptoError> {
+        data_key(self.find(kid)?, purpose)
+    }
+
+    pub(crate) fn keys(&self) -> impl Iterator<Item = &RootKey> {
+        std::iter::once(&self.active).chain(&self.retired)
+    }
+
+    fn find(&self, kid: &KeyId) -> Result<&RootKey, CryptoError> {
+        self.keys().find(|key| key.kid() == kid).ok_or(CryptoError::UnknownKey(*kid))
+    }
+}
+
+fn keyed_hash(root: &RootKey, label: &'static str, domain: &str) -> Result<PseudonymKey, CryptoError> {
+    // An empty name is a setting that was left out; two of those would silently share a key.
+    if domain.is_empty() {
+        return Err(CryptoError::EmptyName("domain"));
+    }
+    let key = derive(root.secret(), label, domain)?;
+    PseudonymKey::from_raw(*root.kid(), key.expose())
+}
+
+fn data_key(root: &RootKey, purpose: &str) -> Result<DataKey, CryptoError> {
+    if purpose.is_empty() {
+        return Err(CryptoError::EmptyName("purpose"));
+    }
+    let key = derive(root.secret(), DATA, purpose)?;
+    DataKey::from_secret(*root.kid(), &key, root.state())
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::SecretKey;
+    use crate::text::push_hex;
+
+    fn root(byte: u8, state: KeyState) -> RootKey {
+        RootKey::new(SecretKey::from_bytes([byte; 32]), "2026-01-31T12:00:00Z", state).unwrap()
+    }
+
+    #[test]
+    fn exactly_one_active_and_unique() {
+        use KeyState::{Active, Retired};
+        let make = |keys| KeyRing::new(keys).map(|_| ()).unwrap_err();
+        assert_eq!(make(vec![]), CryptoError::NoActiveKey);
+        assert_eq!(make(vec![root(1, Retired)]), CryptoError::NoActiveKey);
+        assert_eq!(make(vec![root(1, Active), root(2, Active)]), CryptoError::SeveralActiveKeys);
+        let kid = *root(1, Active).kid();
+        assert_eq!(make(vec![root(1, Active), root(1, Retired)]), CryptoError::DuplicateKey(kid));
+    }
+
+    #[test]
+    fn rotation_keeps_the_old_key_for_opening() {
+        let ring = KeyRing::new(vec![root(1, KeyState::Active)]).unwrap();
+        let old = *ring.active_kid();
+        let old_tag = ring.pseudonym_key("d").unwrap().tag(b"v");
+        let ring = ring.rotated(root(2, KeyState::Active)).unwrap();
+        let states: Vec<_> = ring.kids().map(|(_, state, _)| state).collect();
+        assert_eq!(states, [KeyState::Active, KeyState::Retired]);
+        assert_ne!(*ring.active_kid(), old);
+        assert_eq!(ring.data_key_for(&old, "p").unwrap().kid(), &old);
+        assert_eq!(ring.pseudonym_key_for(&old, "d").unwrap().tag(b"v"), old_tag);
+        assert_ne!(ring.pseudonym_key("d").unwrap().tag(b"v"), old_tag);
+    }
+
+    #[test]
+    fn unknown_and_empty_names_are_errors() {
+        let ring = KeyRing::new(vec![root(1, KeyState::Active)]).unwrap();
+        let other = KeyId::parse("zzzzzzzz").unwrap();
+        assert_eq!(ring.data_key_for(&other, "p").unwrap_err(), CryptoError::UnknownKey(other));
+        assert_eq!(ring.data_key("").unwrap_err(), CryptoError::EmptyName("purpose"));
+        assert_eq!(ring.pseudonym_key("").unwrap_err(), CryptoError::EmptyName("domain"));
+    }
+
+    #[test]
+    fn labels_separate_keys() {
+        let ring = KeyRing::new(vec![root(1, KeyState::Active)]).unwrap();
+        let a = ring.pseudonym_key("a").unwrap().tag(b"v");
+        assert_ne!(a, ring.pseudonym_key("b").unwrap().tag(b"v"));
+        assert_ne!(a, ring.fingerprint_key("a").unwrap().tag(b"v"));
+        assert_ne!(ring.data_key("a").unwrap().commitment(), ring.data_key("b").unwrap().commitment());
+    }
+
+    /// Computed with another implementation (Python `cryptography`): root key `00 01 … 1f`.
+    #[test]
+    fn golden() {
+        let secret = SecretKey::from_bytes(std::array::from_fn(|i| i as u8));
+        let ring = KeyRing::new(vec![RootKey::new(secret, "", KeyState::Active).unwrap()]).unwrap();
+        let key = ring.pseudonym_key("login").unwrap();
+        let mut token = String::new();
+        key.token(b"203.0.113.7", &mut token);
+        assert_eq!(token, "ck1.t.dsfzvoj2.1DbFa6LJX2xXm1WX-jimbez7RF7v2M02NUQnfQTPfxU");
+        let hex = |tag| {
+            let mut out = String::new();
+            push_hex::<32>(&mut out, &tag);
+            out
+        };
+        assert_eq!(
+            hex(key.tag_parts(&[b"ab", b"c"])),
+            "ffad7978ba4a8d1f01606677167fa1c4683a8ed5a206692d69fb5f40291b915e"
+        );
+        let fingerprint = ring.fingerprint_key("login").unwrap();
+        assert_eq!(
+            hex(fingerprint.tag(b"203.0.113.7")),
+            "cd2c9c0b1b1895a535983873560f8ccda2e6693d545348115eb79b21b5d10d98"
+        );
+        assert_eq!(
+            hex(*ring.data_key("records").unwrap().commitment()),
+            "486c27ab228e1b90f9b7f48102064f5a0642a64e9b41bfac80dfaa94c2965396"
+        );
+    }
+}

@@ -1,0 +1,63 @@
+//! Keys, keyed hashes and the `ck1` envelope.
+//!
+//! This crate is a leaf: it knows bytes and text, never records, files, sockets or policies.
+//! It does three things.
+//!
+//! * [`KeyRing`] holds the root keys and derives from them. A root key is never used on data.
+//! * [`PseudonymKey`] gives the same value the same token, under a key (HMAC-SHA-256).
+//! * [`envelope`] encrypts one field so that it opens only where it was sealed (AES-256-GCM).
+//!
+//! [`digest`] has the unkeyed hashes that older systems used, for compatibility only.
+//!
+//! ```
+//! use cloakroom_crypto::envelope::{self, AdditionalData, ValueType};
+//! use cloakroom_crypto::{KeyRing, RootKey};
+//!
+//! # fn main() -> Result<(), cloakroom_crypto::CryptoError> {
+//! let ring = KeyRing::new(vec![RootKey::generate("2026-01-31T12:00:00Z")?])?;
+//! let key = ring.data_key("records")?;
+//! let place = AdditionalData {
+//!     tenant: "acme",
+//!     collection: "user_logins",
+//!     path: "/ip",
+//!     subject: "user-42",
+//!     value_type: ValueType::String,
+//! };
+//!
+//! let mut sealed = String::new();
+//! envelope::seal(&key, &place, b"203.0.113.7", &mut sealed)?;
+//! let opened = envelope::open(&key, &place, &sealed)?;
+//! assert_eq!(opened.as_slice(), b"203.0.113.7");
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # What is wiped
+//!
+//! Key bytes, key schedules, hash states and opened plaintext are overwritten when they are
+//! dropped. This is best effort: a compiler may leave copies on the stack or in registers, and a
+//! core dump or swap file taken while the process runs holds live keys.
+
+mod data_key;
+mod derive;
+pub mod digest;
+pub mod envelope;
+mod error;
+mod key_id;
+mod keyfile;
+mod keyring;
+mod mac;
+mod root_key;
+mod secret;
+mod text;
+
+pub use data_key::DataKey;
+pub use error::CryptoError;
+pub use key_id::KeyId;
+pub use keyfile::{KeyFile, keyring_from_env_value};
+pub use keyring::KeyRing;
+pub use mac::PseudonymKey;
+pub use root_key::{KeyState, RootKey};
+pub use secrecy::{ExposeSecret, SecretString};
+pub use secret::SecretKey;
+pub use zeroize::Zeroizing;

@@ -1,0 +1,81 @@
+//! What is wrong with a pipeline file, as people want to read it: `file:line:column: reason`.
+
+use std::fmt;
+
+use cloakroom_core::PolicyError;
+use cloakroom_core::error::nearest;
+use cloakroom_core::located::Position;
+
+/// A mistake in a configuration file. Exit code 2.
+#[derive(Clone, Debug)]
+pub struct ConfigError {
+    /// The file's name.
+    pub file: String,
+    /// Where in it.
+    pub at: Option<Position>,
+    /// What is wrong and what to write instead.
+    pub message: String,
+}
+
+impl ConfigError {
+    /// A mistake.
+    pub fn new(file: &str, at: Option<Position>, message: impl Into<String>) -> Self {
+        Self { file: file.to_owned(), at, message: message.into() }
+    }
+
+    /// A mistake in a policy section.
+    #[must_use]
+    pub fn from_policy(file: &str, error: PolicyError) -> Self {
+        Self { file: file.to_owned(), at: error.at, message: error.message }
+    }
+
+    /// A mistake that the YAML reader found. Its snippet of the file is left out: a line may hold a
+    /// password.
+    pub(super) fn from_yaml(file: &str, error: &serde_saphyr::Error) -> Self {
+        let text = error.without_snippet().to_string();
+        let at = error.location().map(|at| Position { line: at.line(), column: at.column() });
+        let text = text.rfind(" at line ").map_or(text.as_str(), |end| &text[..end]);
+        let text = text.split(", set DuplicateKeyPolicy").next().unwrap_or(text);
+        Self { file: file.to_owned(), at, message: with_nearest(&without_literals(text)) }
+    }
+}
+
+/// serde says "unknown field `x`, expected one of `a`, `b`": the nearest goes first, the list after it.
+fn with_nearest(text: &str) -> String {
+    let (Some(head), Some((_, words))) = (text.split(", expected").next(), text.split_once("expected ")) else {
+        return text.to_owned();
+    };
+    if !text.starts_with("unknown ") {
+        return text.to_owned();
+    }
+    let wrong = head.split('`').nth(1).unwrap_or("");
+    let words = words.trim_start_matches("one of ");
+    let words: Vec<&str> = words.split([',', ' ', '`']).filter(|word| !word.is_empty() && *word != "or").collect();
+    let hint =
+        nearest(wrong, words.iter().copied()).map_or_else(String::new, |near| format!("; did you mean `{near}`?"));
+    format!("{head}{hint} (known: {})", words.join(", "))
+}
+
+/// serde quotes what it found (`invalid type: string "…"`): the quoted text may be a secret.
+fn without_literals(text: &str) -> String {
+    let mut parts = text.split('"');
+    let mut clean = parts.next().unwrap_or("").trim_end().to_owned();
+    for (index, part) in parts.enumerate() {
+        if index % 2 == 1 {
+            clean.push_str(part);
+        }
+    }
+    clean
+}
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{}:", self.file)?;
+        if let Some(at) = self.at {
+            write!(formatter, "{}:{}:", at.line, at.column)?;
+        }
+        write!(formatter, " {}", self.message)
+    }
+}
+
+impl std::error::Error for ConfigError {}

@@ -1,0 +1,96 @@
+//! Texts of a pipeline file that may take values from the environment: `${NAME}`, `${NAME:-default}`.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use cloakroom_crypto::{ExposeSecret, SecretString};
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::{Deserialize, Deserializer};
+
+use crate::error::ConnectorError;
+
+/// A text with variables, resolved when a connector is built. It may be a password or hold one, so it
+/// is a secret from here on and does not print.
+#[derive(Clone)]
+pub struct Template(SecretString);
+
+impl Template {
+    /// A text without or with variables.
+    #[must_use]
+    pub fn new(text: &str) -> Self {
+        Self(SecretString::from(text))
+    }
+
+    /// The text with its variables' values.
+    ///
+    /// # Errors
+    /// When a variable is not set and has no default.
+    pub fn resolve(&self) -> Result<SecretString, ConnectorError> {
+        let mut rest = self.0.expose_secret();
+        let mut resolved = String::with_capacity(rest.len());
+        while let Some(start) = rest.find("${") {
+            let length = rest[start..].find('}').ok_or_else(|| ConnectorError::configuration("`${` without `}`"))?;
+            let name = &rest[start + 2..start + length];
+            let (name, default) = name.split_once(":-").map_or((name, None), |(name, default)| (name, Some(default)));
+            resolved.push_str(&rest[..start]);
+            match (std::env::var(name), default) {
+                (Ok(value), _) => resolved.push_str(&value),
+                (Err(_), Some(default)) => resolved.push_str(default),
+                (Err(_), None) => {
+                    return Err(ConnectorError::configuration(format!(
+                        "the environment variable {name} is not set; set it, or write `${{{name}:-default}}`"
+                    )));
+                }
+            }
+            rest = &rest[start + length + 1..];
+        }
+        resolved.push_str(rest);
+        Ok(SecretString::from(resolved))
+    }
+
+    /// The same for what is no secret: file names, tables.
+    ///
+    /// # Errors
+    /// When a variable is not set and has no default.
+    pub fn resolve_plain(&self) -> Result<String, ConnectorError> {
+        self.resolve().map(|text| text.expose_secret().to_owned())
+    }
+}
+
+impl fmt::Debug for Template {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("Template")
+    }
+}
+
+impl<'de> Deserialize<'de> for Template {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer).map(|text| Self(SecretString::from(text)))
+    }
+}
+
+impl JsonSchema for Template {
+    fn schema_name() -> Cow<'static, str> {
+        "Template".into()
+    }
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": "string", "description": "Text; ${NAME} and ${NAME:-default} take values from the environment." })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn variables_are_filled_in() {
+        let resolve = |text: &str| Template::new(text).resolve_plain();
+        assert_eq!(resolve("plain $ {text}").unwrap(), "plain $ {text}");
+        assert_eq!(resolve("a${CLOAKROOM_NOT_SET:-b}c").unwrap(), "abc");
+        assert_eq!(resolve("${CLOAKROOM_NOT_SET:-}").unwrap(), "");
+        assert!(resolve("${CLOAKROOM_NOT_SET}").unwrap_err().message.contains("CLOAKROOM_NOT_SET is not set"));
+        assert!(resolve("${X").is_err());
+        assert_eq!(resolve("${PATH}").unwrap(), std::env::var("PATH").unwrap());
+        assert_eq!(format!("{:?}", Template::new("s3cret")), "Template");
+    }
+}

@@ -1,0 +1,308 @@
+//! The run loop: one straight line, one batch after the other, with the CPU work of the next batches
+//! going on beside it.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::{Instant, SystemTime};
+
+use cloakroom_core::{Cloak, IngestTime, ProtectedRecord, RecordError};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use crate::dead_letter::DeadLetters;
+use crate::error::{ConnectorError, ErrorKind};
+use crate::retry::{Backoff, RetryConfig};
+use crate::sink::{RowOutcome, Sink, SinkBatch};
+use crate::source::{Batch, Delivery, Outcome, Source};
+use crate::summary::{Counters, End, Summary};
+
+/// Everything that a run needs, built and checked.
+pub struct Pipeline {
+    /// Names it in the ledger and in the dead-letter store.
+    pub name: String,
+    /// Where records come from.
+    pub source: Box<dyn Source>,
+    /// What happens to them.
+    pub cloak: Cloak,
+    /// Where they go.
+    pub sink: Box<dyn Sink>,
+    /// What becomes of those that cannot be delivered.
+    pub rejected: Rejected,
+    /// How long to try again.
+    pub retry: RetryConfig,
+    /// Batches that may be decoded and protected at the same time: the bound on memory and the use of cores.
+    pub parallel: usize,
+}
+
+/// What becomes of records that cannot be delivered.
+pub enum Rejected {
+    /// They are sealed and stored.
+    Sealed(DeadLetters),
+    /// Each is reported, and stays where it came from: for `protect`, whose input remains with the user.
+    Reported(Box<dyn FnMut(&Delivery, &RecordError) + Send>),
+}
+
+/// Runs a pipeline until its source ends or `stop` is cancelled.
+///
+/// A stop finishes what can be finished: the batch being written is committed and settled, batches not
+/// yet written stay at the source.
+///
+/// # Errors
+/// When source, sink or dead-letter store fail for good. Whatever was not settled comes again.
+pub async fn run(
+    mut pipeline: Pipeline,
+    counters: &Counters,
+    stop: &CancellationToken,
+) -> Result<Summary, ConnectorError> {
+    let began = Instant::now();
+    let mut summary = Summary::new(&pipeline.name);
+    let result = drive(&mut pipeline, counters, stop, &mut summary).await;
+    summary.took(began.elapsed());
+    let closed = pipeline.sink.close().await;
+    result.and(closed)?;
+    if !summary.is_reconciled() {
+        return Err(ConnectorError::new(
+            ErrorKind::Internal,
+            format!(
+                "{} records received, and {} delivered + {} duplicate + {} filtered + {} dead + {} returned do not add up",
+                summary.received,
+                summary.delivered,
+                summary.duplicate,
+                summary.filtered,
+                summary.dead,
+                summary.returned
+            ),
+        ));
+    }
+    Ok(summary)
+}
+
+async fn drive(
+    pipeline: &mut Pipeline,
+    counters: &Counters,
+    stop: &CancellationToken,
+    summary: &mut Summary,
+) -> Result<(), ConnectorError> {
+    retrying(pipeline.retry, stop, summary, async || pipeline.sink.open().await).await?;
+    pipeline.source.open(&mut pipeline.sink).await?;
+    if let Some(total) = pipeline.source.total_bytes() {
+        Counters::add(&counters.total_bytes, total);
+    }
+    let mut working: VecDeque<JoinHandle<Processed>> = VecDeque::new();
+    let mut ended = false;
+    loop {
+        let may_take = !ended && !stop.is_cancelled() && working.len() < pipeline.parallel.max(1);
+        tokio::select! {
+            // In this order: first keep the CPU pool busy, then write.
+            biased;
+            () = stop.cancelled(), if may_take => {}
+            batch = pipeline.source.next_batch(), if may_take => match batch? {
+                Some(batch) => {
+                    let received = batch.deliveries.len() as u64;
+                    let bytes = batch.deliveries.iter().map(|delivery| delivery.payload.len() as u64).sum();
+                    Counters::add(&counters.received, received);
+                    Counters::add(&counters.bytes, bytes);
+                    summary.received += received;
+                    summary.bytes += bytes;
+                    let cloak = pipeline.cloak.clone();
+                    working.push_back(tokio::task::spawn_blocking(move || process(&cloak, batch, now())));
+                }
+                None => ended = true,
+            },
+            processed = oldest(&mut working), if !working.is_empty() => {
+                let processed = processed?;
+                working.pop_front();
+                let count = processed.deliveries.len() as u64;
+                if !deliver(pipeline, processed, counters, stop, summary).await? {
+                    summary.returned += count;
+                    break;
+                }
+            }
+            else => break,
+        }
+    }
+    if stop.is_cancelled() && !ended {
+        summary.end = End::Stopped;
+    }
+    // Only after a stop in the middle of a failing write: the rest stays at the source too.
+    for task in working {
+        summary.returned += task.await.map_or(0, |processed| processed.deliveries.len() as u64);
+    }
+    Ok(())
+}
+
+async fn oldest(working: &mut VecDeque<JoinHandle<Processed>>) -> Result<Processed, ConnectorError> {
+    match working.front_mut() {
+        Some(task) => task
+            .await
+            .map_err(|_| ConnectorError::new(ErrorKind::Internal, "a worker thread ended while it applied the policy")),
+        None => std::future::pending().await,
+    }
+}
+
+/// A batch after its policy.
+struct Processed {
+    batch: SinkBatch,
+    deliveries: Vec<Delivery>,
+    /// Why deliveries were rejected, by their index, in order.
+    rejected: Vec<(usize, RecordError)>,
+    now: IngestTime,
+}
+
+/// Decodes and protects a batch. Runs on the CPU pool.
+fn process(cloak: &Cloak, batch: Batch, now: IngestTime) -> Processed {
+    let Batch { progress, deliveries } = batch;
+    let mut records: Vec<ProtectedRecord> = Vec::with_capacity(deliveries.len());
+    let mut rejected = Vec::new();
+    for (index, delivery) in deliveries.iter().enumerate() {
+        match cloak.process(delivery.id.clone(), &delivery.payload, now) {
+            Ok(record) => records.push(record),
+            Err(error) => rejected.push((index, error)),
+        }
+    }
+    Processed { batch: SinkBatch { progress, records: Arc::new(records) }, deliveries, rejected, now }
+}
+
+/// Brings one batch to the sink, rejected records to the dead letters, and settles it. False when a stop
+/// came while the sink failed: nothing was settled.
+async fn deliver(
+    pipeline: &mut Pipeline,
+    processed: Processed,
+    counters: &Counters,
+    stop: &CancellationToken,
+    summary: &mut Summary,
+) -> Result<bool, ConnectorError> {
+    let Processed { batch, deliveries, rejected, now } = processed;
+    let mut backoff = Backoff::new(pipeline.retry);
+    let outcomes = loop {
+        match write_once(pipeline, &batch, &deliveries, &rejected, now).await {
+            Ok(outcomes) => break outcomes,
+            Err(error) => {
+                let kind = error.kind;
+                tracing::warn!(pipeline = %pipeline.name, kind = ?kind, tries = backoff.tries(), "writing a batch failed: {error}");
+                if !pause(&mut backoff, error, stop, summary).await? {
+                    return Ok(false);
+                }
+            }
+        }
+    };
+    for (record, outcome) in batch.records.iter().zip(outcomes.iter().filter(|outcome| outcome.1)) {
+        if matches!(outcome.0, Outcome::Delivered) {
+            for finding in record.findings() {
+                *summary.findings.entry(finding.entity.to_owned()).or_default() += 1;
+            }
+        }
+    }
+    let outcomes: Vec<Outcome> = outcomes.into_iter().map(|(outcome, _)| outcome).collect();
+    let dead_before = summary.dead;
+    for outcome in &outcomes {
+        match outcome {
+            Outcome::Delivered => summary.delivered += 1,
+            Outcome::Duplicate => summary.duplicate += 1,
+            Outcome::Filtered => summary.filtered += 1,
+            Outcome::Dead(kind) => summary.count_dead(kind.as_str()),
+        }
+    }
+    Counters::add(&counters.dead, summary.dead - dead_before);
+    Counters::add(&counters.delivered, outcomes.len() as u64 - (summary.dead - dead_before));
+    pipeline.source.settle(&batch.progress, &outcomes).await?;
+    Ok(true)
+}
+
+/// Write, store what is dead, commit. Gives the outcome of every delivery, and whether it reached the sink.
+async fn write_once(
+    pipeline: &mut Pipeline,
+    batch: &SinkBatch,
+    deliveries: &[Delivery],
+    rejected: &[(usize, RecordError)],
+    now: IngestTime,
+) -> Result<Vec<(Outcome, bool)>, ConnectorError> {
+    let rows = pipeline.sink.write(batch).await?;
+    if rows.len() != batch.records.len() {
+        return Err(ConnectorError::new(ErrorKind::Internal, "the sink did not answer for every record"));
+    }
+    let mut rows = rows.into_iter();
+    let mut by_policy = rejected.iter().peekable();
+    let mut outcomes = Vec::with_capacity(deliveries.len());
+    let mut dead: Vec<(usize, RecordError)> = Vec::new();
+    for index in 0..deliveries.len() {
+        let refused = match by_policy.next_if(|(at, _)| *at == index) {
+            Some((_, error)) => Some((error.clone(), false)),
+            None => match rows.next() {
+                Some(RowOutcome::Delivered) => {
+                    outcomes.push((Outcome::Delivered, true));
+                    None
+                }
+                Some(RowOutcome::Duplicate) => {
+                    outcomes.push((Outcome::Duplicate, true));
+                    None
+                }
+                Some(RowOutcome::Dead(error)) => Some((error, true)),
+                None => return Err(ConnectorError::new(ErrorKind::Internal, "a record has no outcome")),
+            },
+        };
+        if let Some((error, at_sink)) = refused {
+            outcomes.push((Outcome::Dead(error.kind), at_sink));
+            dead.push((index, error));
+        }
+    }
+    // Dead letters first: once the ledger has moved, the source may forget these records.
+    match &mut pipeline.rejected {
+        Rejected::Sealed(letters) => {
+            let sealed = dead.into_iter().map(|(index, error)| {
+                let Delivery { id, payload } = &deliveries[index];
+                (id.clone(), payload.clone(), error)
+            });
+            letters.store(&pipeline.name, sealed.collect(), now).await?;
+            pipeline.sink.commit().await?;
+        }
+        Rejected::Reported(report) => {
+            pipeline.sink.commit().await?;
+            dead.iter().for_each(|(index, error)| report(&deliveries[*index], error));
+        }
+    }
+    Ok(outcomes)
+}
+
+/// Calls an operation until it succeeds, fails for good, or the run is stopped.
+async fn retrying<T>(
+    retry: RetryConfig,
+    stop: &CancellationToken,
+    summary: &mut Summary,
+    mut operation: impl AsyncFnMut() -> Result<T, ConnectorError>,
+) -> Result<T, ConnectorError> {
+    let mut backoff = Backoff::new(retry);
+    loop {
+        match operation().await {
+            Ok(done) => return Ok(done),
+            Err(error) => {
+                let message = error.message.clone();
+                if !pause(&mut backoff, error, stop, summary).await? {
+                    return Err(ConnectorError::unavailable(format!("stopped while trying again: {message}")));
+                }
+            }
+        }
+    }
+}
+
+/// Waits before the next try; false when the run is to stop.
+async fn pause(
+    backoff: &mut Backoff,
+    error: ConnectorError,
+    stop: &CancellationToken,
+    summary: &mut Summary,
+) -> Result<bool, ConnectorError> {
+    let pause = backoff.after(error)?;
+    summary.retries += 1;
+    tokio::select! {
+        () = tokio::time::sleep(pause) => Ok(!stop.is_cancelled()),
+        () = stop.cancelled() => Ok(false),
+    }
+}
+
+/// The present moment.
+#[must_use]
+pub fn now() -> IngestTime {
+    let seconds = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |elapsed| elapsed.as_secs());
+    IngestTime::from_unix_seconds(i64::try_from(seconds).unwrap_or(i64::MAX))
+}
