@@ -82,6 +82,21 @@ pub(crate) fn is_iso_timestamp(text: &str) -> bool {
     text.len() >= 19 && read_iso(text).is_some()
 }
 
+/// Days from 1970-01-01 to a date written as `2024-02-29`.
+#[must_use]
+pub fn days_since_1970(text: &str) -> Option<i32> {
+    let date = (text.len() == 10).then(|| NaiveDate::parse_from_str(text, "%Y-%m-%d").ok()).flatten()?;
+    i32::try_from(date.signed_duration_since(NaiveDate::default()).num_days()).ok()
+}
+
+/// Microseconds from 1970-01-01T00:00:00Z to a moment in ISO 8601; without an offset it is UTC. `None`
+/// also when it is finer than a microsecond, which would be lost.
+#[must_use]
+pub fn micros_since_1970(text: &str) -> Option<i64> {
+    let moment = read_iso(text)?.and_utc();
+    (moment.timestamp_subsec_nanos() % 1_000 == 0).then(|| moment.timestamp_micros())
+}
+
 /// The moment of ingest, given by whoever runs the cloak.
 #[derive(Clone, Copy, Debug)]
 pub struct IngestTime(NaiveDateTime);

@@ -23,8 +23,9 @@ pub mod policy;
 pub mod protect;
 pub mod value;
 
+pub mod dates;
+
 mod cloak;
-mod dates;
 mod detect;
 mod record;
 

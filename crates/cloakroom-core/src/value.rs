@@ -217,6 +217,12 @@ impl Object {
         self.members.iter().map(|(key, value)| (key.as_str(), value))
     }
 
+    /// The member at a place, from 0.
+    #[must_use]
+    pub fn at(&self, index: usize) -> Option<(&str, &Value)> {
+        self.members.get(index).map(|(key, value)| (key.as_str(), value))
+    }
+
     /// How many members there are.
     #[must_use]
     pub fn len(&self) -> usize {

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use cloakroom_core::{IngestTime, Payload, Place, RecordError, RecordErrorKind, RecordId};
+use cloakroom_core::{IngestTime, Payload, Place, RecordError, RecordId};
 use cloakroom_crypto::envelope::{self, AdditionalData, ValueType};
 use cloakroom_crypto::{DataKey, KeyRing, PseudonymKey, Zeroizing};
 use rusqlite::{OptionalExtension, params, params_from_iter};
@@ -356,6 +356,8 @@ impl Source for ReplaySource {
 
 #[cfg(test)]
 mod tests {
+    use cloakroom_core::RecordErrorKind;
+
     use super::*;
 
     fn letters(folder: &std::path::Path) -> DeadLetters {

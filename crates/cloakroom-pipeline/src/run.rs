@@ -32,6 +32,9 @@ pub struct Pipeline {
     pub retry: RetryConfig,
     /// Batches that may be decoded and protected at the same time: the bound on memory and the use of cores.
     pub parallel: usize,
+    /// Half of the result is of no use: a stop before the end is an error, and the sink is not closed in
+    /// good order.
+    pub whole: bool,
 }
 
 /// What becomes of records that cannot be delivered.
@@ -44,8 +47,8 @@ pub enum Rejected {
 
 /// Runs a pipeline until its source ends or `stop` is cancelled.
 ///
-/// A stop finishes what can be finished: the batch being written is committed and settled, batches not
-/// yet written stay at the source.
+/// A stop takes no new batches and finishes those that were taken; when the sink fails meanwhile, they
+/// stay at the source.
 ///
 /// # Errors
 /// When source, sink or dead-letter store fail for good. Whatever was not settled comes again.
@@ -58,8 +61,11 @@ pub async fn run(
     let mut summary = Summary::new(&pipeline.name);
     let result = drive(&mut pipeline, counters, stop, &mut summary).await;
     summary.took(began.elapsed());
-    let closed = pipeline.sink.close().await;
-    result.and(closed)?;
+    result?;
+    if pipeline.whole && summary.end == End::Stopped {
+        return Err(ConnectorError::unavailable("stopped before the end; the incomplete result was not kept"));
+    }
+    pipeline.sink.close().await?;
     if !summary.is_reconciled() {
         return Err(ConnectorError::new(
             ErrorKind::Internal,

@@ -1,1 +1,366 @@
-//! Being written.
+//! Files and standard output: JSON lines, a JSON array, CSV with a header, `key=value` blocks; plain,
+//! gzip or zstd by the file's name.
+//!
+//! A file remembers what it was given in a journal beside it (`NAME.cloakroom`): after each commit one
+//! line with the file's length and the ledger entry. What stands in the file beyond the journal's last
+//! length was written by a run that died before its commit, and is cut off.
+
+use std::collections::{HashMap, HashSet};
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use cloakroom_pipeline::config::Template;
+use cloakroom_pipeline::error::{ConnectorError, ErrorKind};
+use cloakroom_pipeline::sink::{Ledger, RowOutcome, Sink, SinkBatch};
+use cloakroom_pipeline::source::Progress;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::text::{Encoder, FileFormat};
+use crate::context::SinkContext;
+
+/// A file, or standard output.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// The file's name; `-` is standard output. Names that end in .gz and .zst are compressed.
+    pub path: Template,
+    /// How records are written.
+    #[serde(default)]
+    pub format: FileFormat,
+    /// Write a new file in one piece: it appears under its name when it is complete, and replaces what
+    /// was there. Without it records are appended, and a run that is repeated adds nothing.
+    #[serde(default)]
+    pub replace: bool,
+}
+
+/// Builds the sink.
+///
+/// # Errors
+/// When the name needs a variable that is not set, or the format needs columns that the policy does not name.
+pub fn build(config: &Config, context: &SinkContext) -> Result<Box<dyn Sink>, ConnectorError> {
+    let path = config.path.resolve_plain()?;
+    let compression = match () {
+        () if path.ends_with(".gz") => Compression::Gzip,
+        () if path.ends_with(".zst") => Compression::Zstd,
+        () => Compression::None,
+    };
+    let target = match path.as_str() {
+        "-" => Target::Stdout,
+        name if config.replace => Target::Replace { path: name.into(), file: None },
+        name => Target::Append { path: name.into(), files: None },
+    };
+    let encoder = Arc::new(Encoder::new(config.format, &context.policy)?);
+    let known = Journal::default();
+    Ok(Box::new(FileSink { target, compression, encoder, known, staged: None, committed: Vec::new(), any: false }))
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Compression {
+    None,
+    Gzip,
+    Zstd,
+}
+
+impl Compression {
+    /// A whole member or frame: files of several are valid, so each commit ends with one.
+    fn pack(self, bytes: Vec<u8>) -> io::Result<Vec<u8>> {
+        match self {
+            _ if bytes.is_empty() => Ok(bytes),
+            Self::None => Ok(bytes),
+            Self::Gzip => {
+                let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+                encoder.write_all(&bytes)?;
+                encoder.finish()
+            }
+            Self::Zstd => zstd::encode_all(bytes.as_slice(), 0),
+        }
+    }
+}
+
+enum Target {
+    Stdout,
+    Replace { path: PathBuf, file: Option<(PathBuf, File)> },
+    Append { path: PathBuf, files: Option<(File, File)> },
+}
+
+/// What the journal says.
+#[derive(Default)]
+struct Journal {
+    length: u64,
+    /// Records in the file: whether a separator or header is due.
+    any: bool,
+    positions: HashMap<String, String>,
+    ids: HashSet<String>,
+}
+
+/// One line of the journal.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Entry {
+    length: u64,
+    any: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    position: Option<(String, String)>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    ids: Vec<String>,
+}
+
+struct FileSink {
+    target: Target,
+    compression: Compression,
+    encoder: Arc<Encoder>,
+    known: Journal,
+    staged: Option<Staged>,
+    committed: Vec<u8>,
+    any: bool,
+}
+
+struct Staged {
+    bytes: Vec<u8>,
+    entry: Entry,
+}
+
+#[async_trait]
+impl Ledger for FileSink {
+    async fn position(&mut self, partition: &str) -> Result<Option<String>, ConnectorError> {
+        Ok(self.known.positions.get(partition).cloned())
+    }
+}
+
+#[async_trait]
+impl Sink for FileSink {
+    async fn open(&mut self) -> Result<(), ConnectorError> {
+        self.staged = None;
+        match &mut self.target {
+            Target::Stdout => {}
+            Target::Replace { path, file } => {
+                let temporary = beside(path, "partial");
+                *file = Some((temporary.clone(), create(&temporary)?));
+            }
+            Target::Append { path, files } => {
+                let (opened, journal) = open_with_journal(path)?;
+                self.known = journal;
+                *files = Some(opened);
+            }
+        }
+        self.any = self.known.any;
+        Ok(())
+    }
+
+    async fn write(&mut self, batch: &SinkBatch) -> Result<Vec<RowOutcome>, ConnectorError> {
+        self.staged = None;
+        let mut entry = Entry { length: 0, any: self.any, position: None, ids: Vec::new() };
+        let mut wanted = vec![true; batch.records.len()];
+        match &batch.progress {
+            Progress::Position { partition, position } => {
+                if self.known.positions.get(&**partition) == Some(position) {
+                    return Ok(vec![RowOutcome::Duplicate; batch.records.len()]);
+                }
+                entry.position = Some((partition.to_string(), position.clone()));
+            }
+            Progress::Ids => {
+                let mut fresh = HashSet::new();
+                for (record, wanted) in batch.records.iter().zip(&mut wanted) {
+                    let id = record.id().to_string();
+                    *wanted = !self.known.ids.contains(&id) && fresh.insert(id.clone());
+                    if *wanted {
+                        entry.ids.push(id);
+                    }
+                }
+            }
+        }
+        let (encoder, compression, any) = (Arc::clone(&self.encoder), self.compression, self.any);
+        let (records, keep) = (Arc::clone(&batch.records), wanted.clone());
+        let mut buffer = std::mem::take(&mut self.committed);
+        buffer.clear();
+        let work = tokio::task::spawn_blocking(move || {
+            let outcomes = encoder.write(&records, &keep, any, &mut buffer);
+            compression.pack(buffer).map(|bytes| (bytes, outcomes))
+        });
+        let packed = work.await.map_err(|_| ConnectorError::new(ErrorKind::Internal, "encoding a batch failed"))?;
+        let (bytes, refused) = packed.map_err(|error| ConnectorError::io("compressing", &error))?;
+        let mut refused = refused.into_iter().peekable();
+        let outcomes: Vec<RowOutcome> = wanted
+            .iter()
+            .enumerate()
+            .map(|(index, wanted)| match refused.next_if(|(at, _)| *at == index) {
+                Some((_, error)) => RowOutcome::Dead(error),
+                None if *wanted => RowOutcome::Delivered,
+                None => RowOutcome::Duplicate,
+            })
+            .collect();
+        if batch.progress == Progress::Ids {
+            // A record that is dead here may come again, from the dead letters.
+            let dead =
+                batch.records.iter().zip(&outcomes).filter(|(_, outcome)| matches!(outcome, RowOutcome::Dead(_)));
+            let dead: HashSet<String> = dead.map(|(record, _)| record.id().to_string()).collect();
+            entry.ids.retain(|id| !dead.contains(id));
+        }
+        entry.any |= outcomes.contains(&RowOutcome::Delivered);
+        self.staged = Some(Staged { bytes, entry });
+        Ok(outcomes)
+    }
+
+    async fn commit(&mut self) -> Result<(), ConnectorError> {
+        let Some(Staged { bytes, mut entry }) = self.staged.take() else { return Ok(()) };
+        match &mut self.target {
+            Target::Stdout => {
+                let mut out = io::stdout().lock();
+                out.write_all(&bytes)
+                    .and_then(|()| out.flush())
+                    .map_err(|error| ConnectorError::io("standard output", &error))?;
+            }
+            Target::Replace { file, path } => {
+                let Some((_, file)) = file else { return Err(not_open(path)) };
+                file.write_all(&bytes).map_err(|error| ConnectorError::io(path.display(), &error))?;
+            }
+            Target::Append { path, files } => {
+                let Some((file, journal)) = files else { return Err(not_open(path)) };
+                entry.length = self.known.length + bytes.len() as u64;
+                let mut line = serde_json::to_vec(&entry)
+                    .map_err(|_| ConnectorError::new(ErrorKind::Internal, "a journal entry"))?;
+                line.push(b'\n');
+                // The data first, then the journal that makes it count.
+                let written = file
+                    .seek(SeekFrom::Start(self.known.length))
+                    .and_then(|_| file.write_all(&bytes))
+                    .and_then(|()| file.sync_data())
+                    .and_then(|()| journal.write_all(&line))
+                    .and_then(|()| journal.sync_data());
+                written.map_err(|error| ConnectorError::io(path.display(), &error))?;
+                self.known.length = entry.length;
+                self.known.positions.extend(entry.position);
+                self.known.ids.extend(entry.ids);
+            }
+        }
+        self.any = entry.any;
+        self.committed = bytes;
+        Ok(())
+    }
+
+    async fn close(&mut self) -> Result<(), ConnectorError> {
+        self.staged = None;
+        let end = self.encoder.end(self.any);
+        let end = self.compression.pack(end).map_err(|error| ConnectorError::io("compressing", &error))?;
+        match &mut self.target {
+            Target::Stdout => {
+                let mut out = io::stdout().lock();
+                out.write_all(&end)
+                    .and_then(|()| out.flush())
+                    .map_err(|error| ConnectorError::io("standard output", &error))
+            }
+            Target::Replace { path, file } => {
+                let Some((temporary, mut file)) = file.take() else { return Ok(()) };
+                let done =
+                    file.write_all(&end).and_then(|()| file.sync_all()).and_then(|()| fs::rename(&temporary, &*path));
+                done.map_err(|error| ConnectorError::io(path.display(), &error))
+            }
+            Target::Append { path, files } => {
+                let Some((mut file, _)) = files.take() else { return Ok(()) };
+                let at = SeekFrom::Start(self.known.length);
+                let done = file.seek(at).and_then(|_| file.write_all(&end)).and_then(|()| file.sync_data());
+                done.map_err(|error| ConnectorError::io(path.display(), &error))
+            }
+        }
+    }
+
+    async fn check(&mut self) -> Result<String, ConnectorError> {
+        match &self.target {
+            Target::Stdout => Ok("standard output".to_owned()),
+            Target::Replace { path, .. } | Target::Append { path, .. } => {
+                let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+                let metadata = fs::metadata(folder).map_err(|error| ConnectorError::io(folder.display(), &error))?;
+                if metadata.permissions().readonly() {
+                    return Err(ConnectorError::new(
+                        ErrorKind::Denied,
+                        format!("{}: may not be written", folder.display()),
+                    ));
+                }
+                Ok(if path.exists() {
+                    format!("{} is there", path.display())
+                } else {
+                    format!("{} will be made", path.display())
+                })
+            }
+        }
+    }
+
+    fn has_ledger(&self) -> bool {
+        matches!(self.target, Target::Append { .. })
+    }
+}
+
+impl Drop for FileSink {
+    /// A file that was not completed does not stay.
+    fn drop(&mut self) {
+        if let Target::Replace { file: Some((temporary, _)), .. } = &self.target {
+            let _ = fs::remove_file(temporary);
+        }
+    }
+}
+
+fn not_open(path: &Path) -> ConnectorError {
+    ConnectorError::new(ErrorKind::Internal, format!("{}: not open", path.display()))
+}
+
+fn beside(path: &Path, ending: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".");
+    name.push(ending);
+    name.into()
+}
+
+fn create(path: &Path) -> Result<File, ConnectorError> {
+    File::create(path).map_err(|error| ConnectorError::io(path.display(), &error))
+}
+
+/// Opens a file and its journal, and cuts the file to what the journal says.
+fn open_with_journal(path: &Path) -> Result<((File, File), Journal), ConnectorError> {
+    let io_error = |error: io::Error| ConnectorError::io(path.display(), &error);
+    let journal_path = beside(path, "cloakroom");
+    let existed = path.exists();
+    let has_journal = journal_path.exists();
+    if existed && !has_journal && fs::metadata(path).map_err(io_error)?.len() > 0 {
+        return Err(ConnectorError::configuration(format!(
+            "{} is there and has no journal beside it: it was not made by a pipeline; name another file, or write `replace: true`",
+            path.display()
+        )));
+    }
+    let mut options = OpenOptions::new();
+    options.read(true).write(true).create(true).truncate(false);
+    let file = options.open(path).map_err(io_error)?;
+    let mut journal_file =
+        options.open(&journal_path).map_err(|error| ConnectorError::io(journal_path.display(), &error))?;
+    if journal_file.try_lock().is_err() {
+        return Err(ConnectorError::new(ErrorKind::Conflict, format!("{}: another run is writing it", path.display())));
+    }
+    let mut text = String::new();
+    journal_file.read_to_string(&mut text).map_err(|error| ConnectorError::io(journal_path.display(), &error))?;
+    let mut journal = Journal::default();
+    let mut whole = 0;
+    for line in text.split_inclusive('\n') {
+        // A line without its end was being written when the program died: its commit did not happen.
+        let Some(entry) = line.strip_suffix('\n').and_then(|line| serde_json::from_str::<Entry>(line).ok()) else {
+            break;
+        };
+        whole += line.len() as u64;
+        journal.length = entry.length;
+        journal.any = entry.any;
+        journal.positions.extend(entry.position);
+        journal.ids.extend(entry.ids);
+    }
+    if file.metadata().map_err(io_error)?.len() < journal.length {
+        return Err(ConnectorError::new(
+            ErrorKind::Corrupt,
+            format!("{} is shorter than its journal says; somebody changed it", path.display()),
+        ));
+    }
+    file.set_len(journal.length).map_err(io_error)?;
+    let cut = journal_file.set_len(whole).and_then(|()| journal_file.seek(SeekFrom::End(0)).map(drop));
+    cut.map_err(|error| ConnectorError::io(journal_path.display(), &error))?;
+    Ok(((file, journal_file), journal))
+}

@@ -3,3 +3,4 @@
 pub mod file;
 pub mod postgres;
 pub mod sqlite;
+pub mod text;

@@ -27,6 +27,8 @@ pub struct Column {
     pub column_type: Option<FieldType>,
     /// The most characters of its text, when the policy determines it.
     pub max_length: Option<u32>,
+    /// The length of every value, when a protection gives one.
+    pub fixed_length: Option<u32>,
     /// True when every record has it with a value that is not null.
     pub never_null: bool,
     /// How the value comes about, for people: `hmac`, `kept`, `set to the day of ingest`.
@@ -79,8 +81,10 @@ pub(super) fn compile(config: &PolicyConfig, keys: Option<&Arc<dyn KeyProvider>>
         if node.rule.is_some() {
             return Err(PolicyError::new(path_text.at, format!("`{}` is named twice", path_text.value)));
         }
+        let fixed_length = rule.protection.as_ref().and_then(|protection| protection.fixed_length());
         node.rule = Some(Arc::new(rule));
-        columns.push(column(&path, path_text, field, required.contains(&path), config.record.flatten.as_deref()));
+        let column = column(&path, path_text, field, required.contains(&path), config.record.flatten.as_deref());
+        columns.push(Column { fixed_length, ..column });
     }
     root.finish();
     check_names(&columns, &config.fields.0)?;
@@ -262,6 +266,7 @@ fn column(
         from: text.value.clone(),
         column_type,
         max_length: field.max_length.filter(|_| is_kept),
+        fixed_length: None,
         never_null: (required && field.nullable == Some(false) && protection != Some("null"))
             || matches!(&field.set, Some(set) if !matches!(&set.value, SetValue::Constant { constant } if constant.is_null())),
         source,

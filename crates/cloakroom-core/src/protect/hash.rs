@@ -63,6 +63,13 @@ impl Protection for Hash {
             })
         })
     }
+
+    fn fixed_length(&self) -> Option<u32> {
+        Some(match self.algorithm {
+            Algorithm::Md5 => 32,
+            Algorithm::Sha256 => 64,
+        })
+    }
 }
 
 #[cfg(test)]

@@ -52,6 +52,11 @@ impl Protection for Hmac {
             })
         })
     }
+
+    fn fixed_length(&self) -> Option<u32> {
+        // `ck1.t.`, a key id of 8, a dot, and base64url of 32 bytes.
+        Some(58)
+    }
 }
 
 #[cfg(test)]

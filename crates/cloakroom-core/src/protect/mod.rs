@@ -74,6 +74,12 @@ pub trait Protection: Send + Sync {
     /// # Errors
     /// When the value is not of a kind that this protection can work on, or its key is not available.
     fn protect(&self, value: Value, context: &FieldContext<'_>) -> Result<Applied, ProtectError>;
+
+    /// The length in characters of every result, where it does not depend on the value: a column that
+    /// is too short for it is found before the first record.
+    fn fixed_length(&self) -> Option<u32> {
+        None
+    }
 }
 
 /// What a protection may ask for while it is built.

@@ -12,13 +12,23 @@ use crate::error::ConnectorError;
 /// A text with variables, resolved when a connector is built. It may be a password or hold one, so it
 /// is a secret from here on and does not print.
 #[derive(Clone)]
-pub struct Template(SecretString);
+pub struct Template {
+    text: SecretString,
+    /// `${` is no variable in it.
+    is_literal: bool,
+}
 
 impl Template {
     /// A text without or with variables.
     #[must_use]
     pub fn new(text: &str) -> Self {
-        Self(SecretString::from(text))
+        Self { text: SecretString::from(text), is_literal: false }
+    }
+
+    /// A text that is taken as it is.
+    #[must_use]
+    pub fn literal(text: &str) -> Self {
+        Self { text: SecretString::from(text), is_literal: true }
     }
 
     /// The text with its variables' values.
@@ -26,7 +36,10 @@ impl Template {
     /// # Errors
     /// When a variable is not set and has no default.
     pub fn resolve(&self) -> Result<SecretString, ConnectorError> {
-        let mut rest = self.0.expose_secret();
+        if self.is_literal {
+            return Ok(self.text.clone());
+        }
+        let mut rest = self.text.expose_secret();
         let mut resolved = String::with_capacity(rest.len());
         while let Some(start) = rest.find("${") {
             let length = rest[start..].find('}').ok_or_else(|| ConnectorError::configuration("`${` without `}`"))?;
@@ -65,7 +78,7 @@ impl fmt::Debug for Template {
 
 impl<'de> Deserialize<'de> for Template {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer).map(|text| Self(SecretString::from(text)))
+        String::deserialize(deserializer).map(|text| Self::new(&text))
     }
 }
 
@@ -91,6 +104,7 @@ mod tests {
         assert!(resolve("${CLOAKROOM_NOT_SET}").unwrap_err().message.contains("CLOAKROOM_NOT_SET is not set"));
         assert!(resolve("${X").is_err());
         assert_eq!(resolve("${PATH}").unwrap(), std::env::var("PATH").unwrap());
+        assert_eq!(Template::literal("a${b}${").resolve_plain().unwrap(), "a${b}${");
         assert_eq!(format!("{:?}", Template::new("s3cret")), "Template");
     }
 }

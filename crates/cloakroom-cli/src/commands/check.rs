@@ -1,0 +1,73 @@
+//! `cloakroom check`: what will happen to each field, before anything happens.
+
+use cloakroom_core::policy::{ColumnSource, Unlisted};
+use serde_json::json;
+
+use crate::args::{CheckOptions, Output};
+use crate::error::Failure;
+use crate::load::load;
+use crate::output;
+use crate::registry::sink_context;
+
+pub(crate) async fn check(options: CheckOptions) -> Result<u8, Failure> {
+    let CheckOptions { file, connect, output } = options;
+    let loaded = load(&file)?;
+    let detects = loaded.file.detect.as_ref().map(|detect| detect.everywhere.describe());
+    let unlisted = match (loaded.policy.unlisted(), &detects) {
+        (Unlisted::Keep, None) => "kept as they are".to_owned(),
+        (Unlisted::Keep, Some(detect)) => format!("kept; sensitive values in them: {detect}"),
+        (Unlisted::Drop, _) => "dropped".to_owned(),
+        (Unlisted::Reject, _) => "the record is rejected".to_owned(),
+    };
+    let how = |source: &ColumnSource| match source {
+        ColumnSource::Kept => "kept".to_owned(),
+        ColumnSource::Protected(how) => how.clone(),
+        ColumnSource::Set(what) => format!("set to {what}"),
+        ColumnSource::Dropped => "dropped".to_owned(),
+    };
+    let mut connections = Vec::new();
+    if connect {
+        if let Some(source) = &loaded.file.source {
+            connections.push(("source", source.build(&loaded.source_context()?)?.check().await?));
+        }
+        if let Some(sink) = &loaded.file.sink {
+            connections.push(("sink", sink.build(&sink_context(&loaded.name, &loaded.policy))?.check().await?));
+        }
+        let store = loaded.dead_letters()?;
+        let waiting = store.list(Some(&loaded.name), false, 1_000_000).await?.len();
+        connections.push(("dead letters", format!("{waiting} waiting")));
+    }
+    let columns = loaded.policy.columns();
+    if output == Output::Json {
+        let fields: Vec<_> = columns
+            .iter()
+            .map(|column| {
+                let column_type = column.column_type.map(|kind| kind.name());
+                json!({ "field": column.from, "becomes": column.name, "how": how(&column.source), "type": column_type })
+            })
+            .collect();
+        let connections: serde_json::Map<_, _> =
+            connections.into_iter().map(|(name, found)| (name.to_owned(), found.into())).collect();
+        output::json(
+            &json!({ "pipeline": loaded.name, "fields": fields, "unlisted": unlisted, "connections": connections }),
+        )?;
+        return Ok(0);
+    }
+    output::line(&format!("{}: {} is valid", output::bold(&loaded.name), file.display()));
+    let rows: Vec<Vec<String>> = columns
+        .iter()
+        .map(|column| {
+            let becomes = if column.source == ColumnSource::Dropped { "-" } else { &column.name };
+            let column_type = column.column_type.map_or("any", |kind| kind.name());
+            vec![column.from.clone(), becomes.to_owned(), column_type.to_owned(), how(&column.source)]
+        })
+        .collect();
+    if !rows.is_empty() {
+        output::line(&output::table(&["FIELD", "BECOMES", "TYPE", "HOW"], &rows));
+    }
+    output::line(&format!("other fields: {unlisted}"));
+    for (name, found) in connections {
+        output::line(&format!("{name}: {found}"));
+    }
+    Ok(0)
+}

@@ -1,0 +1,11 @@
+//! One file per command.
+
+pub(crate) mod check;
+pub(crate) mod dead_letters;
+pub(crate) mod demo;
+pub(crate) mod keys;
+pub(crate) mod protect;
+pub(crate) mod run;
+pub(crate) mod sample;
+pub(crate) mod schema;
+pub(crate) mod shell;

@@ -1,0 +1,63 @@
+//! `cloakroom protect`: the same line as `run`, from file to file, without a ledger or dead letters:
+//! the input stays with the user.
+
+use std::sync::Arc;
+
+use cloakroom_connect::{sinks, sources};
+use cloakroom_core::Cloak;
+use cloakroom_pipeline::Pipeline;
+use cloakroom_pipeline::config::Template;
+use cloakroom_pipeline::run::Rejected;
+
+use crate::args::{Output, ProtectOptions};
+use crate::commands::run::{drive, exit_code};
+use crate::error::Failure;
+use crate::load::{load, parallel};
+use crate::output;
+use crate::registry::sink_context;
+
+/// Reports of rejected records on standard error; the rest is counted.
+const MAX_REPORTS: u32 = 20;
+
+pub(crate) async fn protect(options: ProtectOptions) -> Result<u8, Failure> {
+    let ProtectOptions { policy, input, output_file, output } = options;
+    if input != "-" && input == output_file {
+        return Err(Failure::new(2, "input and output are the same file"));
+    }
+    let loaded = load(&policy)?;
+    let source = sources::file::Config { path: literal(&input) };
+    let sink = sinks::file::Config { path: literal(&output_file), format: Default::default(), replace: true };
+    let mut reports = 0;
+    let report = move |delivery: &cloakroom_pipeline::Delivery, error: &cloakroom_core::RecordError| {
+        reports += 1;
+        match reports {
+            1..=MAX_REPORTS => output::note(&format!("{}: {error}", delivery.id)),
+            n if n == MAX_REPORTS + 1 => output::note("further rejected records are only counted"),
+            _ => {}
+        }
+    };
+    let pipeline = Pipeline {
+        name: loaded.name.clone(),
+        source: sources::file::build(&source, &loaded.source_context()?)?,
+        cloak: Cloak::new(Arc::clone(&loaded.policy)),
+        sink: sinks::file::build(&sink, &sink_context(&loaded.name, &loaded.policy))?,
+        rejected: Rejected::Reported(Box::new(report)),
+        retry: loaded.file.retry,
+        parallel: parallel(),
+        whole: true,
+    };
+    let summary = drive(pipeline, output == Output::Human && output_file != "-").await?;
+    match output {
+        Output::Json => output::note(
+            &serde_json::to_string(&summary).map_err(|_| Failure::new(3, "the summary cannot be written"))?,
+        ),
+        Output::Human if output_file != "-" || summary.dead > 0 => output::note(&output::summary(&summary)),
+        Output::Human => {}
+    }
+    Ok(exit_code(&summary))
+}
+
+/// A file name from the command line is taken as it is: `${…}` in it is no variable.
+fn literal(name: &str) -> Template {
+    Template::literal(name)
+}

@@ -1,0 +1,111 @@
+//! From a pipeline file's name to everything that a run needs.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use cloakroom_connect::context::SourceContext;
+use cloakroom_core::{Cloak, Policy};
+use cloakroom_crypto::{KeyRing, RootKey};
+use cloakroom_pipeline::config::ConfigError;
+use cloakroom_pipeline::dead_letter::DeadLetters;
+use cloakroom_pipeline::keys::{self, Keys};
+use cloakroom_pipeline::run::Rejected;
+use cloakroom_pipeline::state::StateStore;
+use cloakroom_pipeline::{Pipeline, Source};
+
+use crate::error::Failure;
+use crate::registry::{File, sink_context};
+
+/// A pipeline file, read and its policy compiled.
+pub(crate) struct Loaded {
+    pub(crate) file: File,
+    pub(crate) name: String,
+    pub(crate) keys: Option<Keys>,
+    pub(crate) policy: Arc<Policy>,
+}
+
+/// Reads and compiles a pipeline file.
+pub(crate) fn load(path: &Path) -> Result<Loaded, Failure> {
+    let shown = path.display().to_string();
+    let text = std::fs::read_to_string(path).map_err(|error| match error.kind() {
+        std::io::ErrorKind::InvalidData => Failure::new(2, format!("{shown}: not UTF-8 text")),
+        _ => Failure::new(2, format!("{shown}: {error}")),
+    })?;
+    let file = File::parse(&text, &shown)?;
+    compile(file, &shown)
+}
+
+/// Compiles a pipeline file that was read. `shown` names it in messages.
+pub(crate) fn compile(file: File, shown: &str) -> Result<Loaded, Failure> {
+    let name = file.name_or(shown);
+    let keys = keys::load(&file.keys)?;
+    let policy = Policy::compile(&file.policy(&name), keys.as_ref().map(|keys| &keys.provider));
+    let policy = Arc::new(policy.map_err(|error| ConfigError::from_policy(shown, error))?);
+    Ok(Loaded { file, name, keys, policy })
+}
+
+impl Loaded {
+    /// The keys, which a run needs for its dead letters even when the policy needs none.
+    pub(crate) fn keys(&self) -> Result<&Keys, Failure> {
+        self.keys.as_ref().ok_or_else(|| {
+            Failure::new(2, "there is no key ring, and records that cannot be delivered are kept encrypted; make one with `cloakroom keys init`, or set CLOAKROOM_KEY")
+        })
+    }
+
+    /// Where this pipeline's dead letters are.
+    pub(crate) fn dead_letters(&self) -> Result<DeadLetters, Failure> {
+        let store = StateStore::open(&self.file.state.file()?)?;
+        Ok(DeadLetters::new(store, Arc::clone(&self.keys()?.ring))?)
+    }
+
+    /// What sources are given. Without a key ring fingerprints are made with a key of this run only.
+    pub(crate) fn source_context(&self) -> Result<SourceContext, Failure> {
+        let own;
+        let ring: &KeyRing = match &self.keys {
+            Some(keys) => &keys.ring,
+            None => {
+                own = RootKey::generate("")
+                    .and_then(|root| KeyRing::new(vec![root]))
+                    .map_err(cloakroom_pipeline::ConnectorError::from)?;
+                &own
+            }
+        };
+        let fingerprint = ring.fingerprint_key("source").map_err(cloakroom_pipeline::ConnectorError::from)?;
+        Ok(SourceContext {
+            policy: Arc::clone(&self.policy),
+            batch: self.file.batch,
+            retry: self.file.retry,
+            fingerprint: Arc::new(fingerprint),
+        })
+    }
+
+    /// The pipeline's own source.
+    pub(crate) fn source(&self) -> Result<Box<dyn Source>, Failure> {
+        let source = self.file.source.as_ref().ok_or_else(|| missing("source"))?;
+        Ok(source.build(&self.source_context()?)?)
+    }
+
+    /// Puts a pipeline together with some source.
+    pub(crate) fn pipeline(&self, source: Box<dyn Source>) -> Result<Pipeline, Failure> {
+        let sink = self.file.sink.as_ref().ok_or_else(|| missing("sink"))?;
+        Ok(Pipeline {
+            name: self.name.clone(),
+            source,
+            cloak: Cloak::new(Arc::clone(&self.policy)),
+            sink: sink.build(&sink_context(&self.name, &self.policy))?,
+            rejected: Rejected::Sealed(self.dead_letters()?),
+            retry: self.file.retry,
+            parallel: parallel(),
+            whole: false,
+        })
+    }
+}
+
+/// Batches at work at once: every core has one, and one more waits, so that none stands idle.
+pub(crate) fn parallel() -> usize {
+    std::thread::available_parallelism().map_or(2, usize::from) + 1
+}
+
+fn missing(section: &str) -> Failure {
+    Failure::new(2, format!("the pipeline file has no `{section}:` section"))
+}

@@ -1,0 +1,67 @@
+//! Every source and every sink, by the word that a pipeline file uses. A new connector is one variant
+//! and one line here.
+
+use std::sync::Arc;
+
+use cloakroom_connect::context::{SinkContext, SourceContext};
+use cloakroom_connect::{sinks, sources};
+use cloakroom_pipeline::config::PipelineFile;
+use cloakroom_pipeline::{ConnectorError, Sink, Source};
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+/// A pipeline file with this program's connectors.
+pub(crate) type File = PipelineFile<SourceConfig, SinkConfig>;
+
+/// Where records come from.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum SourceConfig {
+    /// A file or standard input.
+    File(sources::file::Config),
+    /// An HTTP API that answers with JSON.
+    Http(sources::http::Config),
+}
+
+impl SourceConfig {
+    /// Builds the source; does not connect.
+    pub(crate) fn build(&self, context: &SourceContext) -> Result<Box<dyn Source>, ConnectorError> {
+        match self {
+            Self::File(config) => sources::file::build(config, context),
+            Self::Http(config) => sources::http::build(config, context),
+        }
+    }
+}
+
+/// Where records go.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum SinkConfig {
+    /// A file or standard output.
+    File(sinks::file::Config),
+    /// A PostgreSQL table.
+    Postgres(sinks::postgres::Config),
+    /// An SQLite table.
+    Sqlite(sinks::sqlite::Config),
+}
+
+impl SinkConfig {
+    /// Builds the sink; does not connect.
+    pub(crate) fn build(&self, context: &SinkContext) -> Result<Box<dyn Sink>, ConnectorError> {
+        match self {
+            Self::File(config) => sinks::file::build(config, context),
+            Self::Postgres(config) => sinks::postgres::build(config, context),
+            Self::Sqlite(config) => sinks::sqlite::build(config, context),
+        }
+    }
+
+    /// True when records go to standard output, so that nothing else may.
+    pub(crate) fn is_stdout(&self) -> bool {
+        matches!(self, Self::File(config) if config.path.resolve_plain().is_ok_and(|path| path == "-"))
+    }
+}
+
+/// The context that a sink of a pipeline gets.
+pub(crate) fn sink_context(pipeline: &str, policy: &Arc<cloakroom_core::Policy>) -> SinkContext {
+    SinkContext { pipeline: pipeline.to_owned(), policy: Arc::clone(policy) }
+}

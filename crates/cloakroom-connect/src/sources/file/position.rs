@@ -1,0 +1,70 @@
+//! Where a file was read to, and how to tell whether it still is that file.
+
+use std::fmt;
+use std::io::Read;
+
+use cloakroom_crypto::PseudonymKey;
+use cloakroom_pipeline::error::ConnectorError;
+
+use super::reader::Input;
+
+/// Bytes of the last record that its fingerprint covers.
+pub(super) const SAMPLE: usize = 4096;
+
+/// A position: `<end>:<number>:<start of the last record>:<length of the sample>:<fingerprint>`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Position {
+    /// Byte offset after the last record (and its separator).
+    pub(super) end: u64,
+    /// The last record's line, row or element number.
+    pub(super) number: u64,
+    start: u64,
+    length: u64,
+    fingerprint: String,
+}
+
+impl Position {
+    pub(super) fn start() -> Self {
+        Self { end: 0, number: 0, start: 0, length: 0, fingerprint: String::new() }
+    }
+
+    /// The position after a record, whose first bytes are the sample.
+    pub(super) fn after(start: u64, end: u64, number: u64, sample: &[u8], key: &PseudonymKey) -> Self {
+        let sample = &sample[..sample.len().min(SAMPLE)];
+        Self { end, number, start, length: sample.len() as u64, fingerprint: fingerprint(sample, key) }
+    }
+
+    pub(super) fn parse(text: &str) -> Option<Self> {
+        let mut parts = text.splitn(5, ':');
+        let mut number = || parts.next()?.parse().ok();
+        let (end, count, start, length) = (number()?, number()?, number()?, number()?);
+        Some(Self { end, number: count, start, length, fingerprint: parts.next()?.to_owned() })
+    }
+
+    /// True when the record before this position is still there.
+    pub(super) fn still_holds(&self, input: &Input, key: &PseudonymKey) -> Result<bool, ConnectorError> {
+        if self.length > SAMPLE as u64 {
+            return Ok(false);
+        }
+        let mut sample = Vec::new();
+        match input.reader_at(self.start)? {
+            Some(mut reader) => {
+                let mut limited = reader.by_ref().take(self.length);
+                limited.read_to_end(&mut sample).map_err(|error| input.error(&error))?;
+            }
+            // Shorter than it was: another file.
+            None => return Ok(false),
+        }
+        Ok(sample.len() as u64 == self.length && fingerprint(&sample, key) == self.fingerprint)
+    }
+}
+
+fn fingerprint(sample: &[u8], key: &PseudonymKey) -> String {
+    key.tag(sample)[..8].iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+impl fmt::Display for Position {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{}:{}:{}:{}:{}", self.end, self.number, self.start, self.length, self.fingerprint)
+    }
+}
