@@ -1,6 +1,9 @@
 //! Makes a producer that runs by itself into a cancel-safe queue of batches: a source that reads ahead a
 //! little while earlier batches are being written.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use cloakroom_pipeline::error::{ConnectorError, ErrorKind};
 use cloakroom_pipeline::source::Batch;
 use tokio::sync::mpsc;
@@ -11,6 +14,8 @@ const AHEAD: usize = 2;
 /// The receiving end.
 pub struct Prefetch {
     batches: mpsc::Receiver<Result<Batch, ConnectorError>>,
+    /// Set by a producer that came to its end; one that panicked did not, and its silence is no end.
+    finished: Arc<AtomicBool>,
     ended: bool,
 }
 
@@ -23,18 +28,18 @@ impl Prefetch {
         let (sender, batches) = mpsc::channel(AHEAD);
         // Not the runtime's blocking pool: a read from standard input may wait for ever and must not
         // keep the program from ending.
+        let finished = Arc::new(AtomicBool::new(false));
         let spawned = std::thread::Builder::new().name("source".to_owned()).spawn({
-            let sender = sender.clone();
-            move || {
-                if let Err(error) = produce(&sender) {
-                    let _ = sender.blocking_send(Err(error));
-                }
+            let (sender, finished) = (sender.clone(), Arc::clone(&finished));
+            move || match produce(&sender) {
+                Ok(()) => finished.store(true, Ordering::Release),
+                Err(error) => drop(sender.blocking_send(Err(error))),
             }
         });
         if let Err(error) = spawned {
             let _ = sender.try_send(Err(ConnectorError::io("a reading thread", &error)));
         }
-        Self { batches, ended: false }
+        Self { batches, finished, ended: false }
     }
 
     /// Runs an asynchronous producer as a task.
@@ -44,12 +49,15 @@ impl Prefetch {
     {
         let (sender, batches) = mpsc::channel(AHEAD);
         let work = produce(sender.clone());
+        let finished = Arc::new(AtomicBool::new(false));
+        let done = Arc::clone(&finished);
         tokio::spawn(async move {
-            if let Err(error) = work.await {
-                let _ = sender.send(Err(error)).await;
+            match work.await {
+                Ok(()) => done.store(true, Ordering::Release),
+                Err(error) => drop(sender.send(Err(error)).await),
             }
         });
-        Self { batches, ended: false }
+        Self { batches, finished, ended: false }
     }
 
     /// The next batch, or `None` at the end. Cancel-safe.
@@ -68,7 +76,12 @@ impl Prefetch {
             }
             None => {
                 self.ended = true;
-                Ok(None)
+                match self.finished.load(Ordering::Acquire) {
+                    true => Ok(None),
+                    false => {
+                        Err(ConnectorError::new(ErrorKind::Internal, "the source ended in the middle of its work"))
+                    }
+                }
             }
         }
     }
@@ -78,4 +91,19 @@ impl Prefetch {
 #[must_use]
 pub fn gone() -> ConnectorError {
     ConnectorError::new(ErrorKind::Internal, "nobody waits for records any more")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_producer_that_panics_is_no_end() {
+        let mut blocking = Prefetch::blocking(|_| panic!("on purpose"));
+        assert!(blocking.next().await.is_err());
+        let mut task = Prefetch::task(|_| async { panic!("on purpose") });
+        assert!(task.next().await.is_err());
+        let mut good = Prefetch::blocking(|_| Ok(()));
+        assert!(good.next().await.unwrap().is_none());
+    }
 }

@@ -117,23 +117,19 @@ impl Walk<'_> {
                 self.path.push('.');
             }
             self.path.push_str(name);
-            let taken = std::mem::replace(value, Value::Null);
-            let keep = match self.value(taken, child)? {
-                None => false,
-                Some(result) => match (result, rule.and_then(|rule| rule.flatten.as_deref())) {
-                    (Value::Object(inner), Some(separator)) => {
-                        flatten_into(inner, name, separator, &mut lifted);
-                        false
-                    }
-                    (result, _) => {
-                        *value = result;
-                        true
-                    }
-                },
-            };
+            let mut keep = self.value(value, child)?;
+            if keep
+                && let Some(separator) = rule.and_then(|rule| rule.flatten.as_deref())
+                && let Value::Object(inner) = value
+            {
+                flatten_into(std::mem::take(inner), name, separator, &mut lifted);
+                keep = false;
+            }
             self.path.truncate(depth);
             if keep {
-                members.swap(kept, index);
+                if kept != index {
+                    members.swap(kept, index);
+                }
                 kept += 1;
             }
         }
@@ -152,24 +148,28 @@ impl Walk<'_> {
         Ok(())
     }
 
-    /// Applies what the policy says to one value; `None` when it disappears.
-    fn value(&mut self, mut value: Value, node: Option<&Node>) -> Result<Option<Value>, RecordError> {
+    /// Applies what the policy says to one value, where it stands; false when it disappears.
+    fn value(&mut self, value: &mut Value, node: Option<&Node>) -> Result<bool, RecordError> {
         let rule = node.and_then(|node| node.rule.as_deref());
         if let Some(rule) = rule {
             if rule.set {
-                return Ok(None);
+                return Ok(false);
             }
-            value = self.check(rule, value)?;
+            self.check(rule, value)?;
             if let Some(protection) = &rule.protection {
-                return self.protect(protection.as_ref(), value, None).map(|applied| match applied {
-                    Applied::Value(value) => Some(value),
-                    Applied::Drop => None,
-                });
+                let taken = std::mem::replace(value, Value::Null);
+                return match self.protect(protection.as_ref(), taken, None)? {
+                    Applied::Value(result) => {
+                        *value = result;
+                        Ok(true)
+                    }
+                    Applied::Drop => Ok(false),
+                };
             }
         } else if node.is_none_or(Node::is_leaf) || !matches!(value, Value::Object(_) | Value::Array(_)) {
             match self.policy.unlisted {
                 Unlisted::Keep => {}
-                Unlisted::Drop => return Ok(None),
+                Unlisted::Drop => return Ok(false),
                 Unlisted::Reject => {
                     return Err(
                         self.error(RecordErrorKind::UnlistedField, "name it in `fields:`, or set `record.unlisted`")
@@ -182,28 +182,31 @@ impl Walk<'_> {
             // detection looks where nobody decided, or where the rule asks for it.
             Some(rule) if node.is_none_or(Node::is_leaf) => {
                 if rule.detect {
-                    self.detect_within(&mut value)?;
+                    self.detect_within(value)?;
                 }
             }
-            _ => match &mut value {
+            _ => match value {
                 Value::String(text) => self.detect(text)?,
                 Value::Object(object) => self.object(object, node)?,
                 Value::Array(items) => self.array(items, node)?,
                 _ => {}
             },
         }
-        Ok(Some(value))
+        Ok(true)
     }
 
     fn array(&mut self, items: &mut Vec<Value>, node: Option<&Node>) -> Result<(), RecordError> {
-        let mut kept = Vec::with_capacity(items.len());
-        for (index, item) in std::mem::take(items).into_iter().enumerate() {
+        let mut kept = 0;
+        for index in 0..items.len() {
             let depth = self.path.len();
-            self.path.push_str(&format!("[{index}]"));
-            kept.extend(self.value(item, node.and_then(|node| node.element(index)))?);
+            self.path.push_str(&compact_str::format_compact!("[{index}]"));
+            if self.value(&mut items[index], node.and_then(|node| node.element(index)))? {
+                items.swap(kept, index);
+                kept += 1;
+            }
             self.path.truncate(depth);
         }
-        *items = kept;
+        items.truncate(kept);
         Ok(())
     }
 
@@ -219,37 +222,38 @@ impl Walk<'_> {
     }
 
     /// Type, null, length and date of a value that a rule names.
-    fn check(&self, rule: &FieldRule, mut value: Value) -> Result<Value, RecordError> {
+    fn check(&self, rule: &FieldRule, value: &mut Value) -> Result<(), RecordError> {
         if self.policy.format.is_textual()
             && let Some(field_type) = rule.field_type
         {
-            value = from_text(value, field_type);
+            from_text(value, field_type);
         }
-        if value == Value::Null {
+        if *value == Value::Null {
             if !rule.nullable {
                 return Err(self.error(RecordErrorKind::WrongType, "null where `nullable: false` stands"));
             }
-            return Ok(value);
+            return Ok(());
         }
-        if let (Some((from, to)), Some(text)) = (&rule.date, value.as_str()) {
+        if let Some((from, to)) = &rule.date {
+            let Value::String(text) = value else {
+                return Err(
+                    self.error(RecordErrorKind::InvalidDate, format!("a text was expected, not a {}", value.kind()))
+                );
+            };
             let moment = from.iter().find_map(|format| format.read(text));
             let written = moment.and_then(|moment| to.write(moment));
-            let written = written
-                .ok_or_else(|| self.error(RecordErrorKind::InvalidDate, "in none of the formats of `date.from`"))?;
-            value = Value::string(written);
-        } else if rule.date.is_some() {
-            return Err(
-                self.error(RecordErrorKind::InvalidDate, format!("a text was expected, not a {}", value.kind()))
-            );
+            *text = written
+                .ok_or_else(|| self.error(RecordErrorKind::InvalidDate, "in none of the formats of `date.from`"))?
+                .into();
         }
         if let Some(expected) = rule.field_type
-            && !has_type(&value, expected)
+            && !has_type(value, expected)
         {
             return Err(
                 self.error(RecordErrorKind::WrongType, format!("{} expected, {} found", expected.name(), value.kind()))
             );
         }
-        if let (Some(max), Value::String(text)) = (rule.max_length, &value)
+        if let (Some(max), Value::String(text)) = (rule.max_length, &*value)
             && text.len() > max
             && text.chars().count() > max
         {
@@ -258,7 +262,7 @@ impl Walk<'_> {
                 format!("{} characters; `max_length` is {max}", text.chars().count()),
             ));
         }
-        Ok(value)
+        Ok(())
     }
 
     fn protect(
@@ -362,22 +366,22 @@ fn find<'a>(segments: &[Segment], object: &'a Object) -> Option<&'a Value> {
 
 /// CSV and `key=value` carry text only; the policy's type says how to read it. What does not fit stays
 /// text and is then refused by the type check. An empty text is null for everything but strings.
-fn from_text(value: Value, field_type: FieldType) -> Value {
-    let Value::String(text) = &value else { return value };
-    match field_type {
-        FieldType::Integer | FieldType::Number => match Number::parse(text.trim()) {
-            Some(number) => Value::Number(number),
-            None if text.trim().is_empty() => Value::Null,
-            None => value,
+fn from_text(value: &mut Value, field_type: FieldType) {
+    let Value::String(text) = &*value else { return };
+    let text = text.trim();
+    let read = match field_type {
+        FieldType::String | FieldType::Object | FieldType::Array => None,
+        _ if text.is_empty() => Some(Value::Null),
+        FieldType::Integer | FieldType::Number => Number::parse(text).map(Value::Number),
+        FieldType::Boolean => match text {
+            "true" => Some(Value::Bool(true)),
+            "false" => Some(Value::Bool(false)),
+            _ => None,
         },
-        FieldType::Boolean => match text.trim() {
-            "true" => Value::Bool(true),
-            "false" => Value::Bool(false),
-            "" => Value::Null,
-            _ => value,
-        },
-        FieldType::Date | FieldType::Timestamp if text.trim().is_empty() => Value::Null,
-        _ => value,
+        FieldType::Date | FieldType::Timestamp => None,
+    };
+    if let Some(read) = read {
+        *value = read;
     }
 }
 

@@ -3,10 +3,11 @@
 
 use std::sync::Arc;
 
+use cloakroom_connect::context::SourceContext;
 use cloakroom_connect::{sinks, sources};
 use cloakroom_core::Cloak;
 use cloakroom_pipeline::Pipeline;
-use cloakroom_pipeline::config::Template;
+use cloakroom_pipeline::config::{BatchConfig, Template};
 use cloakroom_pipeline::run::Rejected;
 
 use crate::args::{Output, ProtectOptions};
@@ -25,6 +26,10 @@ pub(crate) async fn protect(options: ProtectOptions) -> Result<u8, Failure> {
         return Err(Failure::new(2, "input and output are the same file"));
     }
     let loaded = load(&policy)?;
+    // Nothing is committed here, so batches need not be large: small ones stay in the caches and keep
+    // memory at a few dozen megabytes.
+    let context =
+        SourceContext { batch: BatchConfig { records: 1_000, bytes: 1024 * 1024 }, ..loaded.source_context()? };
     let source = sources::file::Config { path: literal(&input) };
     let sink = sinks::file::Config { path: literal(&output_file), format: Default::default(), replace: true };
     let mut reports = 0;
@@ -38,7 +43,7 @@ pub(crate) async fn protect(options: ProtectOptions) -> Result<u8, Failure> {
     };
     let pipeline = Pipeline {
         name: loaded.name.clone(),
-        source: sources::file::build(&source, &loaded.source_context()?)?,
+        source: sources::file::build(&source, &context)?,
         cloak: Cloak::new(Arc::clone(&loaded.policy)),
         sink: sinks::file::build(&sink, &sink_context(&loaded.name, &loaded.policy))?,
         rejected: Rejected::Reported(Box::new(report)),

@@ -114,7 +114,8 @@ impl ArrayFramer {
                 match byte {
                     b'"' => self.in_string = true,
                     b'{' | b'[' => self.depth += 1,
-                    b'}' | b']' => self.depth -= 1,
+                    // One bracket too many costs the element that has it, not its neighbours.
+                    b'}' | b']' => self.depth = self.depth.saturating_sub(1),
                     _ => {}
                 }
                 self.keep_byte(byte, at);
@@ -273,6 +274,8 @@ mod tests {
         assert_eq!(frame("{}", 9).1, Err(FrameError::NotAnArray(0)));
         assert_eq!(frame("[] x", 9).1, Err(FrameError::Trailing(3)));
         assert_eq!(frame("", 9).1, Err(FrameError::NotAnArray(0)));
+        let (found, end) = frame("[{\"a\":1}},{\"b\":2}]", 4);
+        assert_eq!((found.len(), end), (2, Ok(())), "a bracket too many costs its own element");
         let (found, end) = frame("[{\"a\":1},{\"b\":", 4);
         assert_eq!((found.len(), end), (2, Err(FrameError::Unclosed(14))));
     }

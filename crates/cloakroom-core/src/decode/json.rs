@@ -55,7 +55,8 @@ impl Parser<'_> {
 
     fn object(&mut self) -> Result<Object, RecordError> {
         self.enter()?;
-        let mut object = Object::with_capacity(8);
+        // Rows have a dozen fields more often than three: growing once costs more than the room.
+        let mut object = Object::with_capacity(12);
         // Keys borrow the parser's buffer, so each is copied before its value is read.
         let mut key = match self.input.known_object() {
             Ok(key) => key.map(CompactString::new),

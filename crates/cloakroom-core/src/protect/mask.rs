@@ -8,7 +8,9 @@ use compact_str::{CompactString, format_compact};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::{Applied, BuildContext, Entry, FieldContext, ProtectError, Protection, map_text, options, schema_of};
+use super::{
+    Applied, BuildContext, Entry, FieldContext, ProtectError, Protection, build_text, map_text, options, schema_of,
+};
 use crate::value::Value;
 
 pub(super) const ENTRY: Entry = Entry {
@@ -100,9 +102,21 @@ impl Protection for Mask {
 
 /// Keeps `first` and `last` characters when at least one is hidden, else none.
 fn ends(text: &str, first: usize, last: usize) -> CompactString {
-    let count = text.chars().count();
+    let count = if text.is_ascii() { text.len() } else { text.chars().count() };
     let (first, last) = if first.saturating_add(last) < count { (first, last) } else { (0, 0) };
-    text.chars().enumerate().map(|(index, c)| if index < first || index >= count - last { c } else { '*' }).collect()
+    let byte_of = |character: usize| match text.len() == count {
+        true => character,
+        false => text.char_indices().nth(character).map_or(text.len(), |(byte, _)| byte),
+    };
+    let masked = build_text::<std::convert::Infallible>(|out| {
+        out.push_str(&text[..byte_of(first)]);
+        out.extend(std::iter::repeat_n('*', count - first - last));
+        out.push_str(&text[byte_of(count - last)..]);
+        Ok(())
+    });
+    match masked {
+        Ok(masked) => masked,
+    }
 }
 
 /// The mask's length tells nothing about the name's.

@@ -96,17 +96,17 @@ impl<'a> Rows<'a> {
     fn new_names<'c>(&self, content: &'c Object) -> Result<Vec<&'c str>, Failure> {
         let columns = self.table.as_ref().map_or(&[][..], |table| &table.columns);
         let unknown = |name: &str| self.table.as_ref().is_none_or(|table| table.find(name).is_none());
-        let too_many = |name: &str, detail| Err(Failure::at(RecordErrorKind::UnknownColumn, name, detail));
+        let refuse = |name: &str, detail| Err(Failure::at(RecordErrorKind::UnknownColumn, name, detail));
         let mut new: Vec<&str> = Vec::new();
         for (name, _) in content.iter().filter(|(name, _)| unknown(name)) {
             if !self.target.create_table {
-                return too_many(name, "the table has no such column");
+                return refuse(name, "the table has no such column");
             }
             if columns.len() + new.len() >= MOST_COLUMNS {
-                return too_many(name, "the table would have more than 500 columns");
+                return refuse(name, "the table would have more than 500 columns");
             }
             if name.is_empty() || name.contains('\0') {
-                return too_many(name, "no column can have such a name");
+                return refuse(name, "no column can have such a name");
             }
             if new.iter().any(|earlier| same_name(earlier, name)) {
                 return Err(Failure::at(

@@ -86,11 +86,16 @@ impl Session {
         self.staged = None;
         self.rollback()?;
         let staged = self.stage(target, batch);
-        if !matches!(staged, Ok((_, true))) {
+        let (outcomes, open) = match staged {
+            Ok((outcomes, true)) => (outcomes, true),
             // Others need not wait for the lock while the run loop pauses.
-            self.rollback()?;
-        }
-        let (outcomes, open) = staged?;
+            nothing => {
+                let unlocked = self.rollback();
+                let staged = nothing?;
+                unlocked?;
+                staged
+            }
+        };
         let (progress, records) = (batch.progress.clone(), Arc::clone(&batch.records));
         self.staged = Some(Staged { progress, records, outcomes: outcomes.clone(), open });
         Ok(outcomes)
@@ -154,17 +159,23 @@ impl Session {
         }
     }
 
-    /// The table as this transaction sees it; read again only when somebody changed the schema.
+    /// The table as this transaction sees it. It is read and checked again only when somebody changed the
+    /// schema; a table that was altered or dropped under our feet must not fill the dead letters.
     fn table(&mut self, target: &Target) -> Result<Option<Table>, ConnectorError> {
-        let version = self.connection.query_row("PRAGMA schema_version", [], |row| row.get(0)).map_err(sqlite)?;
-        match &self.table {
-            Some((read_at, table)) if *read_at == version => Ok(table.clone()),
-            _ => {
-                let table = Table::read(&self.connection, &target.table)?;
-                self.table = Some((version, table.clone()));
-                Ok(table)
-            }
+        let version = self.schema_version()?;
+        if let Some((read_at, table)) = &self.table
+            && *read_at == version
+        {
+            return Ok(table.clone());
         }
+        let table = table::prepare(&self.connection, target)?;
+        // A table that this transaction made goes when it is rolled back.
+        self.table = (self.schema_version()? == version).then(|| (version, table.clone()));
+        Ok(table)
+    }
+
+    fn schema_version(&self) -> Result<i64, ConnectorError> {
+        self.connection.query_row("PRAGMA schema_version", [], |row| row.get(0)).map_err(sqlite)
     }
 
     /// One row per record that is new.

@@ -140,9 +140,10 @@ impl Table {
 
 /// Makes the table when it is missing and may be made, and checks it otherwise. A policy that names no
 /// field gives no columns: then the first record makes the table.
-pub(super) fn prepare(connection: &Connection, target: &Target) -> Result<(), ConnectorError> {
+pub(super) fn prepare(connection: &Connection, target: &Target) -> Result<Option<Table>, ConnectorError> {
     if let Some(table) = Table::read(connection, &target.table)? {
-        return table.fits(connection, target);
+        table.fits(connection, target)?;
+        return Ok(Some(table));
     }
     if !target.create_table {
         return Err(missing(target));
@@ -157,13 +158,14 @@ pub(super) fn prepare(connection: &Connection, target: &Target) -> Result<(), Co
     let unnamed = target.key.iter().filter(|name| !target.columns().any(|column| same_name(&column.name, name)));
     columns.extend(unnamed.map(|name| format!("{} ANY", quoted(name))));
     if columns.is_empty() {
-        return Ok(());
+        return Ok(None);
     }
     if !target.key.is_empty() {
         let key: Vec<String> = target.key.iter().map(|name| quoted(name)).collect();
         columns.push(format!("PRIMARY KEY ({})", key.join(", ")));
     }
-    create(connection, &target.table, &columns).map_err(sqlite)
+    create(connection, &target.table, &columns).map_err(sqlite)?;
+    Table::read(connection, &target.table)
 }
 
 /// Makes a STRICT table: only there does a column of type ANY keep every value as it is.

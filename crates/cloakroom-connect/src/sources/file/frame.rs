@@ -25,8 +25,8 @@ pub(super) struct Framed {
     pub(super) start: u64,
     /// Where the next record's search begins.
     pub(super) end: u64,
-    /// The record's first bytes as they stand in the file.
-    pub(super) sample: Bytes,
+    /// Bytes of the record as they stand in the file, and where: what tells this file from another.
+    pub(super) sample: (u64, Bytes),
 }
 
 /// Takes what was cut.
@@ -128,11 +128,11 @@ impl Lines for OneEach {
         if line.iter().all(u8::is_ascii_whitespace) {
             return None;
         }
-        Some(Framed { sample: line.clone(), payload: Payload::Json(line), number, start, end: next })
+        Some(Framed { sample: (start, line.clone()), payload: Payload::Json(line), number, start, end: next })
     }
 
     fn oversize(&mut self, size: u64, start: u64, next: u64, number: u64) -> Option<Framed> {
-        Some(Framed { payload: too_large(Bytes::new(), size), number, start, end: next, sample: Bytes::new() })
+        Some(Framed { payload: too_large(Bytes::new(), size), number, start, end: next, sample: (start, Bytes::new()) })
     }
 
     fn end(&mut self) -> Option<Framed> {
@@ -148,6 +148,8 @@ struct Blocks {
     end: u64,
     number: u64,
     size: u64,
+    /// The block's last line, and where it begins.
+    last: (u64, Bytes),
 }
 
 impl Lines for Blocks {
@@ -160,6 +162,7 @@ impl Lines for Blocks {
         }
         self.size += line.len() as u64 + 1;
         self.end = next;
+        self.last = (start, line.clone());
         if self.size <= KEEP as u64 {
             self.block.extend_from_slice(&line);
             self.block.extend_from_slice(b"\n");
@@ -183,7 +186,7 @@ impl Lines for Blocks {
         let size = std::mem::take(&mut self.size);
         self.number += 1;
         let block = self.block.split().freeze();
-        let sample = block.slice(..block.iter().position(|b| *b == b'\n').unwrap_or(block.len()));
+        let sample = std::mem::take(&mut self.last);
         let payload = if size > KEEP as u64 { too_large(Bytes::new(), size) } else { Payload::KeyValue(block) };
         Some(Framed { payload, number: self.number, start: self.start, end: self.end, sample })
     }
@@ -297,7 +300,7 @@ fn array(
             number += 1;
             let start = u64::try_from(base + i128::from(element.offset)).unwrap_or(0);
             let end = start + element.length;
-            let sample = element.bytes.slice(..element.bytes.len().min(SAMPLE));
+            let sample = (start, element.bytes.clone());
             let whole = element.bytes.len() as u64 == element.length;
             let payload = if whole { Payload::Json(element.bytes) } else { too_large(Bytes::new(), element.length) };
             out.record(Framed { payload, number, start, end, sample })?;
@@ -364,7 +367,7 @@ fn csv_rows(
         let end = from.end + rows.position().byte();
         let content = Bytes::copy_from_slice(row.as_slice());
         let fields = (0..row.len()).filter_map(|index| row.range(index)).map(|range| content.slice(range)).collect();
-        let sample = rows.get_ref().sample(start, end);
+        let sample = (start, rows.get_ref().sample(start, end));
         out.record(Framed {
             payload: Payload::Csv { header: Arc::clone(&header), fields },
             number,

@@ -155,8 +155,8 @@ struct Batcher<'a> {
     bytes: usize,
     /// How many records there were before.
     number: u64,
-    /// Where the last record stands, and a sample of it.
-    last: Option<(u64, u64, bytes::Bytes)>,
+    /// Where the last record ends, and a sample of it.
+    last: Option<(u64, (u64, bytes::Bytes))>,
 }
 
 impl Receive for Batcher<'_> {
@@ -169,7 +169,7 @@ impl Receive for Batcher<'_> {
         }
         self.number = framed.number;
         self.bytes += size;
-        self.last = Some((framed.start, framed.end, framed.sample));
+        self.last = Some((framed.end, framed.sample));
         let position = Place::Offset { byte: framed.start, number: framed.number };
         self.deliveries.push(Delivery {
             id: RecordId { partition: Arc::clone(&self.partition), position },
@@ -185,8 +185,8 @@ impl Receive for Batcher<'_> {
 
 impl Batcher<'_> {
     fn send(&mut self) -> Result<(), ConnectorError> {
-        let Some((start, end, sample)) = self.last.take() else { return Ok(()) };
-        let position = Position::after(start, end, self.number, &sample, &self.key).to_string();
+        let Some((end, (start, sample))) = self.last.take() else { return Ok(()) };
+        let position = Position::after(end, self.number, start, &sample, &self.key).to_string();
         let capacity = self.deliveries.len();
         let deliveries = std::mem::replace(&mut self.deliveries, Vec::with_capacity(capacity));
         self.bytes = 0;

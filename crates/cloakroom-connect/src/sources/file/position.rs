@@ -11,7 +11,7 @@ use super::reader::Input;
 /// Bytes of the last record that its fingerprint covers.
 pub(super) const SAMPLE: usize = 4096;
 
-/// A position: `<end>:<number>:<start of the last record>:<length of the sample>:<fingerprint>`.
+/// A position: `<end>:<number>:<start of the sample>:<its length>:<its fingerprint>`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Position {
     /// Byte offset after the last record (and its separator).
@@ -28,8 +28,8 @@ impl Position {
         Self { end: 0, number: 0, start: 0, length: 0, fingerprint: String::new() }
     }
 
-    /// The position after a record, whose first bytes are the sample.
-    pub(super) fn after(start: u64, end: u64, number: u64, sample: &[u8], key: &PseudonymKey) -> Self {
+    /// The position after a record, of which a sample stands at `start`.
+    pub(super) fn after(end: u64, number: u64, start: u64, sample: &[u8], key: &PseudonymKey) -> Self {
         let sample = &sample[..sample.len().min(SAMPLE)];
         Self { end, number, start, length: sample.len() as u64, fingerprint: fingerprint(sample, key) }
     }
