@@ -20,7 +20,7 @@ pub(crate) enum SourceConfig {
     /// A file or standard input.
     File(sources::file::Config),
     /// An HTTP API that answers with JSON.
-    Http(sources::http::Config),
+    Http(Box<sources::http::Config>),
 }
 
 impl SourceConfig {

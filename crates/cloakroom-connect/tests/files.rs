@@ -107,7 +107,7 @@ async fn a_file_that_grew_goes_on_and_one_that_was_replaced_begins_anew() {
             let Progress::Position { partition, position } = &batch.progress else { panic!("no position") };
             ledger.0.insert(partition.to_string(), position.clone());
         }
-        let mut count = async |content: &str| {
+        let count = async |content: &str| {
             fs::write(&path, content).unwrap();
             let mut again = source(&path, format);
             again.open(&mut MemoryLedger(ledger.0.clone())).await.unwrap();

@@ -37,12 +37,15 @@ pub struct Pipeline {
     pub whole: bool,
 }
 
+/// Told about each record that is rejected.
+pub type Report = Box<dyn FnMut(&Delivery, &RecordError) + Send>;
+
 /// What becomes of records that cannot be delivered.
 pub enum Rejected {
     /// They are sealed and stored.
     Sealed(DeadLetters),
     /// Each is reported, and stays where it came from: for `protect`, whose input remains with the user.
-    Reported(Box<dyn FnMut(&Delivery, &RecordError) + Send>),
+    Reported(Report),
 }
 
 /// Runs a pipeline until its source ends or `stop` is cancelled.

@@ -95,7 +95,7 @@ fn file_source(path: &Path) -> SourceConfig {
 fn http_source(url: &str) -> Result<SourceConfig, Failure> {
     match File::parse(USERS, "examples/users.yaml")?.source {
         Some(SourceConfig::Http(config)) => {
-            Ok(SourceConfig::Http(sources::http::Config { url: Template::literal(url), ..config }))
+            Ok(SourceConfig::Http(Box::new(sources::http::Config { url: Template::literal(url), ..*config })))
         }
         _ => Err(Failure::new(3, "examples/users.yaml has no HTTP source")),
     }

@@ -119,6 +119,7 @@ impl SampleApi {
     }
 
     /// How many requests have come in, refused and failed ones included.
+    #[cfg(test)]
     pub(crate) fn requests(&self) -> Arc<AtomicU64> {
         Arc::clone(&self.requests)
     }

@@ -140,6 +140,7 @@ mod tests {
     #[derive(Clone, Debug, Deserialize)]
     #[serde(rename_all = "snake_case")]
     enum Source {
+        #[allow(dead_code)]
         File(Empty),
     }
 
