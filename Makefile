@@ -13,7 +13,7 @@ help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
 
 demo: ## sample data through three policies into SQLite, with a summary
-	cargo run --release -p cloakroom-cli -- demo $(ARGS)
+	cargo run -p cloakroom-cli -- demo $(ARGS)
 
 fmt: ## format all Rust code
 	cargo fmt --all
@@ -49,5 +49,6 @@ schema: ## write schemas/pipeline.schema.json from the types of the pipeline fil
 	cargo run -q -p cloakroom-cli -- schema > target/pipeline.schema.json
 	mv target/pipeline.schema.json schemas/pipeline.schema.json
 
-bench: ## measure
-	cargo bench --workspace $(ARGS)
+bench: ## measure protect and the PostgreSQL load, beside their limits
+	bench/protect.py $(ARGS)
+	bench/postgres.py $(ARGS)

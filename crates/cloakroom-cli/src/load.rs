@@ -54,8 +54,9 @@ impl Loaded {
 
     /// Where this pipeline's dead letters are.
     pub(crate) fn dead_letters(&self) -> Result<DeadLetters, Failure> {
-        let store = StateStore::open(&self.file.state.file()?)?;
-        Ok(DeadLetters::new(store, Arc::clone(&self.keys()?.ring))?)
+        // The key first: without one nothing is made.
+        let ring = Arc::clone(&self.keys()?.ring);
+        Ok(DeadLetters::new(StateStore::open(&self.file.state.file()?)?, ring)?)
     }
 
     /// What sources are given. Without a key ring fingerprints are made with a key of this run only.
@@ -88,6 +89,10 @@ impl Loaded {
     /// Puts a pipeline together with some source.
     pub(crate) fn pipeline(&self, source: Box<dyn Source>) -> Result<Pipeline, Failure> {
         let sink = self.file.sink.as_ref().ok_or_else(|| missing("sink"))?;
+        let state = std::path::absolute(self.file.state.file()?).ok();
+        if state.is_some() && sink.sqlite_file().and_then(|file| std::path::absolute(file).ok()) == state {
+            return Err(Failure::new(2, "`sink.sqlite.path` and `state.path` are the same file; give each its own"));
+        }
         Ok(Pipeline {
             name: self.name.clone(),
             source,

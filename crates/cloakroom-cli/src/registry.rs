@@ -55,6 +55,15 @@ impl SinkConfig {
         }
     }
 
+    /// The SQLite file that records go to. It must not be the state store: dead letters are stored while
+    /// the sink's transaction is open.
+    pub(crate) fn sqlite_file(&self) -> Option<std::path::PathBuf> {
+        match self {
+            Self::Sqlite(config) => config.path.resolve_plain().ok().map(Into::into),
+            _ => None,
+        }
+    }
+
     /// True when records go to standard output, so that nothing else may.
     pub(crate) fn is_stdout(&self) -> bool {
         matches!(self, Self::File(config) if config.path.resolve_plain().is_ok_and(|path| path == "-"))

@@ -248,8 +248,8 @@ fn check_tells_what_happens_to_each_field() {
     let expected = [
         ["user_id", "user_id", "kept"],
         ["device_type", "device_type", "kept"],
-        ["ip", "masked_ip", "hmac domain: ip"],
-        ["device_id", "masked_device_id", "hmac domain: device"],
+        ["ip", "masked_ip", "hmac ip"],
+        ["device_id", "masked_device_id", "hmac device"],
         ["locale", "locale", "kept"],
         ["app_version", "app_version", "kept"],
         ["create_date", "create_date", "set to the day of ingest"],

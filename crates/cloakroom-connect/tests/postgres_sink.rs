@@ -270,7 +270,7 @@ async fn tables_are_made_and_grow_when_asked() {
     assert_eq!(
         rows,
         [
-            ("a".to_owned(), Some("1.50".to_owned()), Some("text".to_owned())),
+            ("a".to_owned(), None, Some("text".to_owned())),
             ("b".to_owned(), Some("2".to_owned()), None)
         ]
     );

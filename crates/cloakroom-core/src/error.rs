@@ -19,6 +19,8 @@ pub enum RecordErrorKind {
     DuplicateKey,
     /// A date in none of the formats that the policy names.
     InvalidDate,
+    /// This program made a mistake on the record.
+    Internal,
     /// Not the format that the pipeline expects.
     InvalidFormat,
     /// A key was needed and could not be had.
@@ -58,6 +60,7 @@ impl RecordErrorKind {
             Self::Database => "refused by the database",
             Self::DuplicateKey => "duplicate key",
             Self::InvalidDate => "invalid date",
+            Self::Internal => "internal error",
             Self::InvalidFormat => "invalid format",
             Self::Key => "key not available",
             Self::LoneSurrogate => "lone surrogate",

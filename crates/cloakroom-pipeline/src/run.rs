@@ -2,10 +2,11 @@
 //! going on beside it.
 
 use std::collections::VecDeque;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
-use cloakroom_core::{Cloak, IngestTime, ProtectedRecord, RecordError};
+use cloakroom_core::{Cloak, IngestTime, ProtectedRecord, RecordError, RecordErrorKind};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -93,20 +94,21 @@ async fn drive(
     summary: &mut Summary,
 ) -> Result<(), ConnectorError> {
     retrying(pipeline.retry, stop, summary, async || pipeline.sink.open().await).await?;
-    pipeline.source.open(&mut pipeline.sink).await?;
+    // It asks the sink's ledger where to go on, and the sink may be away again.
+    retrying(pipeline.retry, stop, summary, async || pipeline.source.open(&mut pipeline.sink).await).await?;
     if let Some(total) = pipeline.source.total_bytes() {
         Counters::add(&counters.total_bytes, total);
     }
     let mut working: VecDeque<JoinHandle<Processed>> = VecDeque::new();
-    let mut ended = false;
+    let (mut ended, mut failed) = (false, None::<ConnectorError>);
     loop {
-        let may_take = !ended && !stop.is_cancelled() && working.len() < pipeline.parallel.max(1);
+        let may_take = !ended && failed.is_none() && !stop.is_cancelled() && working.len() < pipeline.parallel.max(1);
         tokio::select! {
             // In this order: first keep the CPU pool busy, then write.
             biased;
             () = stop.cancelled(), if may_take => {}
-            batch = pipeline.source.next_batch(), if may_take => match batch? {
-                Some(batch) => {
+            batch = pipeline.source.next_batch(), if may_take => match batch {
+                Ok(Some(batch)) => {
                     let received = batch.deliveries.len() as u64;
                     let bytes = batch.deliveries.iter().map(|delivery| delivery.payload.len() as u64).sum();
                     Counters::add(&counters.received, received);
@@ -116,7 +118,9 @@ async fn drive(
                     let cloak = pipeline.cloak.clone();
                     working.push_back(tokio::task::spawn_blocking(move || process(&cloak, batch, now())));
                 }
-                None => ended = true,
+                Ok(None) => ended = true,
+                // What was taken before is delivered first: a file that is damaged at its end has a beginning.
+                Err(error) => failed = Some(error),
             },
             processed = oldest(&mut working), if !working.is_empty() => {
                 let processed = processed?;
@@ -129,6 +133,11 @@ async fn drive(
             }
             else => break,
         }
+    }
+    if let Some(mut error) = failed {
+        let Summary { received, delivered, .. } = summary;
+        error.message = format!("{} ({received} records were received before, {delivered} delivered)", error.message);
+        return Err(error);
     }
     if stop.is_cancelled() && !ended {
         summary.end = End::Stopped;
@@ -164,9 +173,13 @@ fn process(cloak: &Cloak, batch: Batch, now: IngestTime) -> Processed {
     let mut records: Vec<ProtectedRecord> = Vec::with_capacity(deliveries.len());
     let mut rejected = Vec::new();
     for (index, delivery) in deliveries.iter().enumerate() {
-        match cloak.process(delivery.id.clone(), &delivery.payload, now) {
-            Ok(record) => records.push(record),
-            Err(error) => rejected.push((index, error)),
+        // A record that brings out a mistake of this program is a dead letter like any other: it must not
+        // hold up those behind it. Nothing is shared that a panic could leave half done.
+        let cloaked = AssertUnwindSafe(|| cloak.process(delivery.id.clone(), &delivery.payload, now));
+        match std::panic::catch_unwind(cloaked) {
+            Ok(Ok(record)) => records.push(record),
+            Ok(Err(error)) => rejected.push((index, error)),
+            Err(_) => rejected.push((index, RecordError::new(RecordErrorKind::Internal, "a mistake of this program"))),
         }
     }
     Processed { batch: SinkBatch { progress, records: Arc::new(records) }, deliveries, rejected, now }

@@ -17,67 +17,67 @@ use tokio_postgres::{Client, NoTls, SimpleQueryMessage};
 const LONGEST: Duration = Duration::from_secs(120);
 
 /// The repository's root, where `examples/` and `schemas/` are.
-pub fn root() -> PathBuf {
+pub(crate) fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
 }
 
 /// A folder with keys, state, input and output of one test.
-pub struct Room {
+pub(crate) struct Room {
     folder: TempDir,
     variables: Vec<(String, String)>,
 }
 
 impl Room {
     /// A room with a key ring.
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let room = Self::without_keys();
         room.run(&["keys", "init"]).expect_code(0);
         room
     }
 
     /// A room without one.
-    pub fn without_keys() -> Self {
+    pub(crate) fn without_keys() -> Self {
         Self { folder: TempDir::new().unwrap(), variables: Vec::new() }
     }
 
     /// Sets a variable for all runs.
-    pub fn set(&mut self, name: &str, value: &str) {
+    pub(crate) fn set(&mut self, name: &str, value: &str) {
         self.variables.push((name.to_owned(), value.to_owned()));
     }
 
-    pub fn folder(&self) -> &Path {
+    pub(crate) fn folder(&self) -> &Path {
         self.folder.path()
     }
 
     /// `CLOAKROOM_HOME` of the runs: keys and state.
-    pub fn home(&self) -> PathBuf {
+    pub(crate) fn home(&self) -> PathBuf {
         self.path("home")
     }
 
-    pub fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
 
     /// The path as text, for pipeline files and arguments.
-    pub fn name(&self, name: &str) -> String {
+    pub(crate) fn name(&self, name: &str) -> String {
         self.path(name).display().to_string()
     }
 
-    pub fn write(&self, name: &str, content: impl AsRef<[u8]>) -> String {
+    pub(crate) fn write(&self, name: &str, content: impl AsRef<[u8]>) -> String {
         std::fs::write(self.path(name), content).unwrap();
         self.name(name)
     }
 
-    pub fn read(&self, name: &str) -> Vec<u8> {
+    pub(crate) fn read(&self, name: &str) -> Vec<u8> {
         std::fs::read(self.path(name)).unwrap()
     }
 
-    pub fn exists(&self, name: &str) -> bool {
+    pub(crate) fn exists(&self, name: &str) -> bool {
         self.path(name).exists()
     }
 
     /// The program with an environment of its own: nothing of the caller's reaches it.
-    pub fn command(&self, arguments: &[&str]) -> Command {
+    pub(crate) fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_cloakroom"));
         command.args(arguments).current_dir(self.folder()).env_clear();
         command.env("PATH", std::env::var_os("PATH").unwrap_or_default());
@@ -86,11 +86,11 @@ impl Room {
         command
     }
 
-    pub fn run(&self, arguments: &[&str]) -> Finished {
+    pub(crate) fn run(&self, arguments: &[&str]) -> Finished {
         Started::new(self.command(arguments).stdin(Stdio::null())).wait()
     }
 
-    pub fn run_with_input(&self, arguments: &[&str], input: &[u8]) -> Finished {
+    pub(crate) fn run_with_input(&self, arguments: &[&str], input: &[u8]) -> Finished {
         let mut started = Started::new(self.command(arguments).stdin(Stdio::piped()));
         let mut stdin = started.stdin();
         let input = input.to_vec();
@@ -101,7 +101,7 @@ impl Room {
     }
 
     /// `cloakroom run FILE --output json`: the summary, which must reconcile, and the exit code.
-    pub fn summary(&self, pipeline: &str) -> (Value, i32) {
+    pub(crate) fn summary(&self, pipeline: &str) -> (Value, i32) {
         let finished = self.run(&["run", pipeline, "--output", "json"]);
         let summary = finished.json();
         assert_reconciled(&summary);
@@ -109,14 +109,14 @@ impl Room {
     }
 
     /// `cloakroom dead-letters list [FILE] --output json`.
-    pub fn dead_letters(&self, pipeline: &str) -> Vec<Value> {
+    pub(crate) fn dead_letters(&self, pipeline: &str) -> Vec<Value> {
         let finished = self.run(&["dead-letters", "list", pipeline, "--output", "json"]);
         finished.expect_code(0);
         finished.json().as_array().unwrap().clone()
     }
 
     /// `cloakroom sample …` into a file; gives the file's name.
-    pub fn sample(&self, name: &str, arguments: &[&str]) -> String {
+    pub(crate) fn sample(&self, name: &str, arguments: &[&str]) -> String {
         let finished = self.run(&[&["sample"], arguments].concat());
         finished.expect_code(0);
         self.write(name, &finished.stdout)
@@ -124,29 +124,29 @@ impl Room {
 }
 
 /// `received` is the sum of all outcomes.
-pub fn assert_reconciled(summary: &Value) {
+pub(crate) fn assert_reconciled(summary: &Value) {
     let outcomes = ["delivered", "duplicate", "filtered", "dead", "returned"];
     let sum: u64 = outcomes.iter().map(|name| summary[name].as_u64().unwrap()).sum();
     assert_eq!(summary["received"].as_u64().unwrap(), sum, "{summary}");
 }
 
 /// The number under a name.
-pub fn count(summary: &Value, name: &str) -> u64 {
+pub(crate) fn count(summary: &Value, name: &str) -> u64 {
     summary[name].as_u64().unwrap_or_else(|| panic!("no number `{name}` in {summary}"))
 }
 
 /// A program that runs. It is killed when the test ends before it does.
-pub struct Started {
+pub(crate) struct Started {
     child: Option<Child>,
     stdout: Option<JoinHandle<Vec<u8>>>,
     stderr: Option<JoinHandle<Vec<u8>>>,
 }
 
 /// What a run left behind.
-pub struct Finished {
-    pub code: i32,
-    pub stdout: Vec<u8>,
-    pub stderr: Vec<u8>,
+pub(crate) struct Finished {
+    pub(crate) code: i32,
+    pub(crate) stdout: Vec<u8>,
+    pub(crate) stderr: Vec<u8>,
 }
 
 fn drain(mut pipe: impl Read + Send + 'static) -> JoinHandle<Vec<u8>> {
@@ -159,33 +159,33 @@ fn drain(mut pipe: impl Read + Send + 'static) -> JoinHandle<Vec<u8>> {
 
 impl Started {
     /// Starts it; both outputs are collected.
-    pub fn new(command: &mut Command) -> Self {
+    pub(crate) fn new(command: &mut Command) -> Self {
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let stdout = child.stdout.take().map(drain);
         let stderr = child.stderr.take().map(drain);
         Self { child: Some(child), stdout, stderr }
     }
 
-    pub fn stdin(&mut self) -> std::process::ChildStdin {
+    pub(crate) fn stdin(&mut self) -> std::process::ChildStdin {
         self.child.as_mut().unwrap().stdin.take().unwrap()
     }
 
-    pub fn id(&self) -> u32 {
+    pub(crate) fn id(&self) -> u32 {
         self.child.as_ref().unwrap().id()
     }
 
     /// Sends a signal by its name: TERM, INT.
-    pub fn signal(&self, name: &str) {
+    pub(crate) fn signal(&self, name: &str) {
         let status = Command::new("kill").args([&format!("-{name}"), &self.id().to_string()]).status().unwrap();
         assert!(status.success());
     }
 
     /// Waits for its end, and kills it when it takes too long.
-    pub fn wait(self) -> Finished {
+    pub(crate) fn wait(self) -> Finished {
         self.wait_for(LONGEST)
     }
 
-    pub fn wait_for(mut self, longest: Duration) -> Finished {
+    pub(crate) fn wait_for(mut self, longest: Duration) -> Finished {
         let mut child = self.child.take().unwrap();
         let ended = ended_within(&mut child, longest);
         let hung = ended.is_none();
@@ -222,7 +222,7 @@ fn ended_within(child: &mut Child, longest: Duration) -> Option<ExitStatus> {
 }
 
 /// Waits until something is so.
-pub fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
+pub(crate) fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
     let began = Instant::now();
     while !is_so() {
         assert!(began.elapsed() < Duration::from_secs(60), "waited too long for: {what}");
@@ -231,21 +231,21 @@ pub fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
 }
 
 impl Finished {
-    pub fn out(&self) -> String {
+    pub(crate) fn out(&self) -> String {
         String::from_utf8(self.stdout.clone()).unwrap()
     }
 
-    pub fn err(&self) -> String {
+    pub(crate) fn err(&self) -> String {
         String::from_utf8(self.stderr.clone()).unwrap()
     }
 
     #[track_caller]
-    pub fn json(&self) -> Value {
+    pub(crate) fn json(&self) -> Value {
         serde_json::from_slice(&self.stdout).unwrap_or_else(|error| panic!("standard output is no JSON: {error}\n{self}"))
     }
 
     #[track_caller]
-    pub fn expect_code(&self, code: i32) -> &Self {
+    pub(crate) fn expect_code(&self, code: i32) -> &Self {
         assert_eq!(self.code, code, "exit code\n{self}");
         self
     }
@@ -265,13 +265,13 @@ impl std::fmt::Display for Finished {
 }
 
 /// `cloakroom sample serve` on a free port.
-pub struct SampleApi {
+pub(crate) struct SampleApi {
     child: Child,
-    pub url: String,
+    pub(crate) url: String,
 }
 
 impl SampleApi {
-    pub fn start(room: &Room, arguments: &[&str]) -> Self {
+    pub(crate) fn start(room: &Room, arguments: &[&str]) -> Self {
         let mut command = room.command(&["sample", "serve", "--address", "127.0.0.1:0"]);
         let mut child = command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).spawn().unwrap();
         let mut line = String::new();
@@ -290,7 +290,7 @@ impl Drop for SampleApi {
 }
 
 /// All rows of a query on an SQLite file, as text; `None` is NULL.
-pub fn sqlite(path: &Path, sql: &str) -> Vec<Vec<Option<String>>> {
+pub(crate) fn sqlite(path: &Path, sql: &str) -> Vec<Vec<Option<String>>> {
     let connection = rusqlite::Connection::open(path).unwrap();
     let mut statement = connection.prepare(sql).unwrap();
     let width = statement.column_count();
@@ -311,21 +311,21 @@ pub fn sqlite(path: &Path, sql: &str) -> Vec<Vec<Option<String>>> {
 }
 
 /// One number from an SQLite file.
-pub fn sqlite_count(path: &Path, sql: &str) -> u64 {
+pub(crate) fn sqlite_count(path: &Path, sql: &str) -> u64 {
     sqlite(path, sql)[0][0].as_deref().unwrap().parse().unwrap()
 }
 
 /// A schema of its own on the test server, dropped at the end.
-pub struct Schema {
+pub(crate) struct Schema {
     runtime: tokio::runtime::Runtime,
     client: Client,
-    pub name: String,
+    pub(crate) name: String,
     /// A URL whose connections see this schema first and alone.
-    pub url: String,
+    pub(crate) url: String,
 }
 
 impl Schema {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         static NUMBER: AtomicU32 = AtomicU32::new(0);
         let server = std::env::var("CLOAKROOM_TEST_POSTGRES_URL")
             .expect("CLOAKROOM_TEST_POSTGRES_URL; run the tests with `make test`");
@@ -346,12 +346,12 @@ impl Schema {
         schema
     }
 
-    pub fn execute(&self, sql: &str) {
+    pub(crate) fn execute(&self, sql: &str) {
         self.runtime.block_on(self.client.batch_execute(sql)).unwrap();
     }
 
     /// All rows of a query, as text; `None` is NULL.
-    pub fn query(&self, sql: &str) -> Vec<Vec<Option<String>>> {
+    pub(crate) fn query(&self, sql: &str) -> Vec<Vec<Option<String>>> {
         let messages = self.runtime.block_on(self.client.simple_query(sql)).unwrap();
         let rows = messages.iter().filter_map(|message| match message {
             SimpleQueryMessage::Row(row) => Some(row),
@@ -360,7 +360,7 @@ impl Schema {
         rows.map(|row| (0..row.len()).map(|at| row.get(at).map(str::to_owned)).collect()).collect()
     }
 
-    pub fn count(&self, sql: &str) -> u64 {
+    pub(crate) fn count(&self, sql: &str) -> u64 {
         self.query(sql)[0][0].as_deref().unwrap().parse().unwrap()
     }
 }
@@ -373,7 +373,7 @@ impl Drop for Schema {
 }
 
 /// True when the bytes stand somewhere in the text.
-pub fn contains(text: &[u8], wanted: &str) -> bool {
+pub(crate) fn contains(text: &[u8], wanted: &str) -> bool {
     let mut at = 0;
     let (first, wanted) = (wanted.as_bytes()[0], wanted.as_bytes());
     while let Some(found) = text[at..].iter().position(|byte| *byte == first) {
@@ -387,7 +387,7 @@ pub fn contains(text: &[u8], wanted: &str) -> bool {
 }
 
 /// Every file below a folder with its content: databases with their logs, journals, keys.
-pub fn files_below(folder: &Path) -> Vec<(PathBuf, Vec<u8>)> {
+pub(crate) fn files_below(folder: &Path) -> Vec<(PathBuf, Vec<u8>)> {
     let mut files = Vec::new();
     for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
         let path = entry.path();

@@ -108,6 +108,13 @@ impl Encoded {
     pub(super) fn new(table: &Table, policy: &Policy, records: &[ProtectedRecord], wanted: &[bool]) -> Self {
         let named = policy.columns().iter().filter(|column| column.source != ColumnSource::Dropped);
         let mut columns: Vec<usize> = named.filter_map(|column| table.find(&column.name)).collect();
+        if !table.key.is_empty() && policy.unlisted() == Unlisted::Keep {
+            // A record replaces the row of its key, whatever other records of its batch bring: every column
+            // that the sink fills takes part, and becomes null where the record has nothing for it.
+            let others = table.columns.iter().enumerate().filter(|(_, column)| !column.has_default && !column.generated);
+            let others: Vec<usize> = others.map(|(at, _)| at).filter(|at| !columns.contains(at)).collect();
+            columns.extend(others);
+        }
         // Fields that the policy keeps without naming them: their columns join when the first one is met,
         // and the batch is encoded again. The common case is one pass.
         loop {

@@ -52,7 +52,8 @@ impl PgLedger {
         Ok(())
     }
 
-    /// Where a partition stands. Waits for a transaction of a run that has just died.
+    /// Where a partition stands. Waits for a transaction of a run that has just died: the server completes
+    /// a commit that it was sent.
     pub(super) async fn read(
         &mut self,
         client: &Client,
@@ -61,7 +62,14 @@ impl PgLedger {
     ) -> Result<Option<String>, ConnectorError> {
         let ledger = name.sibling("cloakroom_ledger");
         let sql = format!("SELECT position FROM {ledger} WHERE pipeline = $1 AND part = $2 FOR UPDATE");
-        let row = client.query_opt(&sql, &[&self.pipeline, &part]).await.map_err(|error| pg_error(&error))?;
+        let read = async || client.query_opt(&sql, &[&self.pipeline, &part]).await.map_err(|error| pg_error(&error));
+        let mut row = read().await?;
+        if row.is_none() {
+            // No row to wait at: it may be on its way, with the table, in such a run's first commit.
+            let first = "SELECT pg_advisory_xact_lock(hashtext($1), hashtext($2))";
+            client.execute(first, &[&self.pipeline, &part]).await.map_err(|error| pg_error(&error))?;
+            row = read().await?;
+        }
         let position: Option<String> = row.map(|row| row.get(0));
         self.known.insert(part.to_owned(), position.clone());
         Ok(position)

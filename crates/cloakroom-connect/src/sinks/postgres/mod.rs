@@ -42,7 +42,8 @@ pub struct Config {
     /// Make the table when it is not there, and columns that it lacks.
     #[serde(default)]
     pub create_table: bool,
-    /// The columns that identify a row: a row with the same key is updated. Without it rows are added.
+    /// The columns that identify a row: a record replaces the row with its key, and columns for which it
+    /// has nothing become null. Without it rows are added.
     #[serde(default)]
     pub key: Option<Key>,
     /// Which certificates are trusted.

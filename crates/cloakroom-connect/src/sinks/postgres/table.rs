@@ -67,7 +67,7 @@ pub(super) struct Column {
     /// For varchar(n) and char(n).
     pub(super) max_chars: Option<usize>,
     not_null: bool,
-    has_default: bool,
+    pub(super) has_default: bool,
     pub(super) generated: bool,
 }
 
@@ -265,7 +265,7 @@ pub(super) async fn prepare(
         Some(table) if wanted.is_empty() => return Ok(Arc::clone(table)),
         Some(_) => {
             let added: Vec<String> =
-                wanted.iter().map(|(name, sql, _)| format!("ADD COLUMN {} {sql}", quote(name))).collect();
+                wanted.iter().map(|(name, sql, _)| format!("ADD COLUMN IF NOT EXISTS {} {sql}", quote(name))).collect();
             format!("ALTER TABLE {name} {}", added.join(", "))
         }
         None => {

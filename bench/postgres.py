@@ -1,0 +1,176 @@
+#!/usr/bin/env python3
+"""One million generated logins: file -> policy -> PostgreSQL, exactly once, on one machine.
+
+Beside it, in the same run and into a table of the same shape: `psql \\copy` of rows that were masked
+before (CSV and binary: the limit that PostgreSQL sets), and multi-row INSERT by psql. A PostgreSQL of its
+own is started on 127.0.0.1 with default settings and stopped at the end; its CPU seconds are told too.
+
+    bench/postgres.py --rows 1000000 --rounds 5
+    bench/postgres.py --benthos /path/to/benthos       # the engine of Redpanda Connect, as a rival
+"""
+
+import argparse
+import os
+import pathlib
+import subprocess
+import sys
+
+from common import ROOT, build, environment, keys, measured, median, rounds, sample, save, table
+
+COLUMNS = "user_id, device_type, masked_ip, masked_device_id, locale, app_version, create_date"
+CREATE = """DROP TABLE IF EXISTS user_logins;
+CREATE TABLE user_logins (user_id varchar(128), device_type varchar(32), masked_ip varchar(256),
+    masked_device_id varchar(256), locale varchar(32), app_version varchar(10), create_date date)"""
+
+POLICY = """name: {name}
+source: {{ file: {{ path: "{data}" }} }}
+record: {{ require: [user_id, ip, device_id], unlisted: drop }}
+fields:
+  user_id:     {{ type: string, max_length: 128 }}
+  device_type: {{ type: string, max_length: 32 }}
+  ip:          {{ protect: hmac, as: masked_ip }}
+  device_id:   {{ protect: hmac, as: masked_device_id }}
+  locale:      {{ type: string, max_length: 32 }}
+  app_version: {{ type: string, max_length: 10 }}
+  create_date: {{ set: ingest_date }}
+sink: {sink}
+"""
+
+BENTHOS = """http: {{ enabled: false }}
+logger: {{ level: ERROR }}
+input: {{ file: {{ paths: ["{data}"], scanner: {{ lines: {{}} }} }} }}
+pipeline:
+  threads: 2
+  processors:
+    - mapping: |
+        root.user_id = this.user_id
+        root.device_type = this.device_type
+        root.masked_ip = this.ip.hash("hmac_sha256", "0123456789abcdef").encode("base64url")
+        root.masked_device_id = this.device_id.hash("hmac_sha256", "0123456789abcdef").encode("base64url")
+        root.locale = this.locale
+        root.app_version = this.app_version
+        root.create_date = now().ts_strftime("%Y-%m-%d")
+output:
+  sql_insert:
+    driver: pgx
+    dsn: "{url}?sslmode=disable"
+    table: user_logins
+    columns: [user_id, device_type, masked_ip, masked_device_id, locale, app_version, create_date]
+    args_mapping: 'root = [this.user_id, this.device_type, this.masked_ip, this.masked_device_id, this.locale, this.app_version, this.create_date]'
+    max_in_flight: 4
+    batching: {{ count: 1000, period: 1s }}
+"""
+
+
+def postgres(action):
+    script = ROOT / "scripts" / "test-servers.sh"
+    done = subprocess.run([script, f"postgres-{action}", "bench"], stdout=subprocess.PIPE, check=True, text=True)
+    return dict(line.split("=", 1) for line in done.stdout.splitlines() if "=" in line)
+
+
+def server_cpu(pid):
+    """CPU seconds of a server and all of its children, living and gone (Linux)."""
+    try:
+        ticks = os.sysconf("SC_CLK_TCK")
+        total = 0
+        for entry in pathlib.Path("/proc").iterdir():
+            if not entry.name.isdigit():
+                continue
+            try:
+                fields = (entry / "stat").read_text().rpartition(")")[2].split()
+            except OSError:
+                continue
+            if entry.name == pid:
+                total += sum(map(int, fields[11:15]))
+            elif fields[1] == pid:
+                total += sum(map(int, fields[11:13]))
+        return total / ticks
+    except OSError:
+        return 0.0
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rows", type=int, default=1_000_000)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--folder", type=pathlib.Path, default=ROOT / "target" / "bench")
+    parser.add_argument("--benthos", help="a Benthos binary, to run beside")
+    parser.add_argument("--json", help="where to write the figures")
+    options = parser.parse_args()
+    options.folder.mkdir(parents=True, exist_ok=True)
+    cloakroom = build()
+    environ = environment(options.folder)
+    keys(cloakroom, environ)
+    data = sample(cloakroom, "logins", options.rows, options.folder)
+    server = postgres("start")
+    try:
+        compare(options, cloakroom, environ, data, server)
+    finally:
+        postgres("stop")
+
+
+def compare(options, cloakroom, environ, data, server):
+    url, folder = server["url"], options.folder
+
+    def sql(text):
+        done = subprocess.run(["psql", url, "-qAtX", "-v", "ON_ERROR_STOP=1", "-c", text], check=True, capture_output=True, text=True)
+        return done.stdout.strip()
+
+    # Rows masked before, for the limits: CSV by the pipeline itself, binary and INSERT by PostgreSQL from it.
+    csv, binary, inserts = folder / "masked.csv", folder / "masked.bin", folder / "masked.sql"
+    policy = folder / "csv.yaml"
+    policy.write_text(POLICY.format(name="bench_csv", data=data, sink=f'{{ file: {{ path: "{csv}", format: csv, replace: true }} }}'))
+    subprocess.run([cloakroom, "run", policy], env=environ, check=True, stdout=subprocess.DEVNULL)
+    sql(CREATE)
+    sql(f"\\copy user_logins ({COLUMNS}) FROM '{csv}' (FORMAT csv, HEADER)")
+    sql(f"\\copy user_logins TO '{binary}' (FORMAT binary)")
+    with open(csv) as rows, open(inserts, "w") as out:
+        next(rows)
+        # Quoted as SQL wants it; the generated values hold no quotes and no commas.
+        lines = [",".join(f"'{cell}'" if cell else "NULL" for cell in row.rstrip("\n").split(",")) for row in rows]
+        for start in range(0, len(lines), 1000):
+            values = "),(".join(lines[start:start + 1000])
+            out.write(f"INSERT INTO user_logins ({COLUMNS}) VALUES ({values});\n")
+    policy = folder / "postgres.yaml"
+    policy.write_text(POLICY.format(name="bench", data=data, sink=f'{{ postgres: {{ url: "{url}", table: user_logins }} }}'))
+    benthos = folder / "benthos.yaml"
+    benthos.write_text(BENTHOS.format(data=data, url=url))
+
+    def contender(command, forget=False):
+        def run():
+            sql(CREATE)
+            if forget:
+                sql("DROP TABLE IF EXISTS cloakroom_ledger, cloakroom_ledger_ids")
+            sql("CHECKPOINT")
+            before = server_cpu(server["pid"])
+            result = measured(command, env=environ, stdout=subprocess.DEVNULL)
+            result["server_cpu_s"] = server_cpu(server["pid"]) - before
+            count = int(sql("SELECT count(*) FROM user_logins"))
+            if count != options.rows:
+                sys.exit(f"{command[0]}: {count} rows where {options.rows} were to arrive")
+            return result
+        return run
+
+    psql = ["psql", url, "-qX", "-v", "ON_ERROR_STOP=1"]
+    contenders = {
+        "cloakroom: file, policy, exactly once": contender([cloakroom, "run", policy], forget=True),
+        "psql \\copy binary, masked before": contender(psql + ["-c", f"\\copy user_logins FROM '{binary}' (FORMAT binary)"]),
+        "psql \\copy CSV, masked before": contender(psql + ["-c", f"\\copy user_logins ({COLUMNS}) FROM '{csv}' (FORMAT csv, HEADER)"]),
+        "psql INSERT of 1,000 rows, masked before": contender(psql + ["-f", inserts]),
+    }
+    if options.benthos:
+        contenders["benthos: file, mapping, at least once"] = contender([options.benthos, "-c", benthos])
+    results = rounds(options.rounds, contenders)
+    version = sql("SHOW server_version")
+    print(f"\n{options.rows:,} logins, {data.stat().st_size / 1e6:.0f} MB, PostgreSQL {version}, {os.cpu_count()} cores shared, median of {options.rounds}\n")
+    rows = []
+    for name, runs in results.items():
+        wall, cpu = median(runs, "wall_s"), median(runs, "cpu_s")
+        best = options.rows / min(run["wall_s"] for run in runs)
+        rows.append([name, f"{options.rows / wall:,.0f}", f"{best:,.0f}", f"{wall:.2f}", f"{cpu:.2f}", f"{median(runs, 'server_cpu_s'):.2f}", f"{median(runs, 'rss_mb'):.0f}"])
+    table(["program", "rows / s", "best", "wall s", "CPU s", "server CPU s", "peak MB"], rows)
+    save(options.json, results)
+
+
+if __name__ == "__main__":
+    main()
