@@ -88,7 +88,12 @@ fn record(number: u64) -> String {
     let text = |field: &str| format!("CANARY-{number}-{field}-x9");
     format!(
         r#"{{"id":"{}","name":"{}","card":"{}","code":{},"ip":"192.0.2.{number}","day":"2024-02-29","more":{{"canary.{number}@example.com":"{}","770000000000000{number}":[{}]}}}}"#,
-        text("id"), text("name"), text("card"), 7_700_000_000_000_001 + number, text("more"), 7_700_000_000_000_001 + number,
+        text("id"),
+        text("name"),
+        text("card"),
+        7_700_000_000_000_001 + number,
+        text("more"),
+        7_700_000_000_000_001 + number,
     )
 }
 
@@ -140,7 +145,8 @@ fields:
 const QUICK: &str = "retry: { base_ms: 50, max_ms: 100, give_up_after_s: 1 }\n";
 
 fn pipeline(watch: &Watch, name: &str, policy: &str, sink: &str) -> String {
-    let text = format!("name: {name}\nsource: {{ file: {{ path: given/input.jsonl }} }}{policy}sink: {{ {sink} }}\n{QUICK}");
+    let text =
+        format!("name: {name}\nsource: {{ file: {{ path: given/input.jsonl }} }}{policy}sink: {{ {sink} }}\n{QUICK}");
     watch.room.write(&format!("{name}.yaml"), text)
 }
 
@@ -187,8 +193,18 @@ fn bad_records_of_all_kinds() {
         let finished = watch.run_with(&["--log", log, "protect", "--policy", &protected], &input);
         assert_eq!(finished.expect_code(1).out().lines().count(), 5);
     }
-    watch.run(&["protect", "--policy", &protected, "given/input.jsonl", "safe.jsonl", "--output", "json"]).expect_code(1);
-    watch.report(&["standard error", "state.db-wal", "home/state.db", "out.csv.cloakroom", "out.db", "safe.jsonl", "journal"]);
+    watch
+        .run(&["protect", "--policy", &protected, "given/input.jsonl", "safe.jsonl", "--output", "json"])
+        .expect_code(1);
+    watch.report(&[
+        "standard error",
+        "state.db-wal",
+        "home/state.db",
+        "out.csv.cloakroom",
+        "out.db",
+        "safe.jsonl",
+        "journal",
+    ]);
 }
 
 #[test]
@@ -234,7 +250,8 @@ fn databases_that_refuse_rows_and_repeat_their_values() {
         )
         .unwrap();
     for table in ["checked", "single", "typed", "loud"] {
-        let refused = pipeline(&watch, &format!("{table}2"), KEEP, &format!("sqlite: {{ path: kept/out.db, table: {table} }}"));
+        let refused =
+            pipeline(&watch, &format!("{table}2"), KEEP, &format!("sqlite: {{ path: kept/out.db, table: {table} }}"));
         watch.run(&["--log", "debug", "run", &refused]).expect_code(1);
     }
     watch.report(&["run checked.yaml: standard error", "run loud2.yaml: standard error", "state.db-wal"]);
@@ -270,7 +287,12 @@ fn dependencies_that_fail_and_secrets_that_are_wrong() {
     }
     let keys = watch.room.path("home/keys.json");
     let own = std::fs::read_to_string(&keys).unwrap();
-    let failing = pipeline(&watch, "damaged", &format!("{POLICY}keys: {{ file: given/keys.json }}\n"), "file: { path: out.jsonl }");
+    let failing = pipeline(
+        &watch,
+        "damaged",
+        &format!("{POLICY}keys: {{ file: given/keys.json }}\n"),
+        "file: { path: out.jsonl }",
+    );
     for damaged in [
         own.replace("\"key\": \"", "\"key\": \"CANARY"),
         own.replace("active", "CANARY-state-x9"),
@@ -346,9 +368,14 @@ fn an_api_that_fails_and_repeats_what_it_was_asked() {
     }
     let records: Vec<String> = (1..=9).map(record).collect();
     let list = watch.room.write("given/list.json", format!("[{}]", records.join(",")));
-    let api = SampleApi::start(&watch.room, &["--from", &list, "--faults", "--broken-at", "3", "--token", "CANARY-token-x9", "--page-size", "2"]);
+    let api = SampleApi::start(
+        &watch.room,
+        &["--from", &list, "--faults", "--broken-at", "3", "--token", "CANARY-token-x9", "--page-size", "2"],
+    );
     watch.room.set("API_URL", &api.url);
-    for (name, token, code) in [("right", "CANARY-token-x9", 1), ("wrong", "CANARY-other-x9", 4), ("unfit", "CANARY\nx9", 2)] {
+    for (name, token, code) in
+        [("right", "CANARY-token-x9", 1), ("wrong", "CANARY-other-x9", 4), ("unfit", "CANARY\nx9", 2)]
+    {
         watch.room.set("API_TOKEN", token);
         let text = format!(
             "name: {name}\nsource: {{ http: {{ url: '${{API_URL}}', auth: {{ bearer: '${{API_TOKEN}}' }}, pagination: {{ page: {{ size_parameter: limit, size: 2 }} }} }} }}{POLICY}sink: {{ sqlite: {{ path: out.db, table: rows }} }}\nretry: {{ base_ms: 10 }}\n"

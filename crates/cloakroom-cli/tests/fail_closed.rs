@@ -62,13 +62,16 @@ fn assert_each_is_rejected(room: &Room, sink: &str) -> usize {
     let bad = bad_records();
     let mut input = Vec::new();
     for (number, (_, _, record)) in bad.iter().enumerate() {
-        input.extend_from_slice(format!("{{\"id\":\"good {number}\",\"name\":\"x\",\"ip\":\"192.0.2.7\"}}\n").as_bytes());
+        input.extend_from_slice(
+            format!("{{\"id\":\"good {number}\",\"name\":\"x\",\"ip\":\"192.0.2.7\"}}\n").as_bytes(),
+        );
         input.extend_from_slice(record);
         input.push(b'\n');
     }
     input.extend_from_slice(b"{\"id\":\"the last one\"}\n");
     let path = room.write("input.jsonl", input);
-    let pipeline = room.write("bad.yaml", format!("name: bad\nsource: {{ file: {{ path: '{path}' }} }}{POLICY}sink: {{ {sink} }}\n"));
+    let pipeline = room
+        .write("bad.yaml", format!("name: bad\nsource: {{ file: {{ path: '{path}' }} }}{POLICY}sink: {{ {sink} }}\n"));
     let (summary, code) = room.summary(&pipeline);
     let counts = ["received", "delivered", "dead"].map(|name| count(&summary, name) as usize);
     let found: BTreeMap<usize, [Option<String>; 2]> = room
@@ -95,9 +98,13 @@ fn each_bad_record_is_rejected_whole_with_its_reason_and_the_others_arrive() {
     assert_eq!(common::sqlite_count(&database, "SELECT count(*) FROM rows"), good as u64);
     assert_eq!(common::sqlite_count(&database, "SELECT count(*) FROM rows WHERE ip = '192.0.2.0/24'"), good as u64 - 1);
     let files = files_below(room.folder());
-    let holds = |path: &str| files.iter().find(|(file, _)| file.ends_with(path)).is_some_and(|(_, b)| contains(b, MARKER));
+    let holds =
+        |path: &str| files.iter().find(|(file, _)| file.ends_with(path)).is_some_and(|(_, b)| contains(b, MARKER));
     assert!(holds("input.jsonl"), "the search finds what is there");
-    assert!(!holds("out.db") && !holds("state.db") && !holds("state.db-wal"), "a part of a bad record was kept in clear");
+    assert!(
+        !holds("out.db") && !holds("state.db") && !holds("state.db-wal"),
+        "a part of a bad record was kept in clear"
+    );
 }
 
 #[test]
@@ -110,20 +117,24 @@ fn the_same_in_postgres() {
 }
 
 /// Numbers that some column or other cannot hold.
-const NUMBERS: [&str; 5] = ["123456789012345678901234567890", "1e400", "9007199254740993", "0.1234567890123456789", "7"];
+const NUMBERS: [&str; 5] =
+    ["123456789012345678901234567890", "1e400", "9007199254740993", "0.1234567890123456789", "7"];
 
 fn numbers(room: &Room, sink: &str) -> (Vec<String>, String) {
     let lines: Vec<_> =
         NUMBERS.iter().enumerate().map(|(at, number)| format!("{{\"at\":\"{at}\",\"n\":{number}}}\n")).collect();
     let input = room.write("numbers.jsonl", lines.concat());
     let name = format!("numbers{}", files_below(room.folder()).len());
-    let text = format!("source: {{ file: {{ path: '{input}' }} }}\nfields: {{ at: {{ type: string }}, n: {{}} }}\nsink: {{ {sink} }}\n");
+    let text = format!(
+        "source: {{ file: {{ path: '{input}' }} }}\nfields: {{ at: {{ type: string }}, n: {{}} }}\nsink: {{ {sink} }}\n"
+    );
     let pipeline = room.write(&format!("{name}.yaml"), text);
     let (summary, _) = room.summary(&pipeline);
     let letters = room.dead_letters(&pipeline);
     assert!(letters.iter().all(|l| l["reason"] == "value cannot be kept exactly" && l["field"] == "n"), "{letters:?}");
     assert_eq!(count(&summary, "dead") as usize, letters.len());
-    let line = |letter: &Value| letter["source"].as_str().unwrap().rsplit(':').next().unwrap().parse::<usize>().unwrap();
+    let line =
+        |letter: &Value| letter["source"].as_str().unwrap().rsplit(':').next().unwrap().parse::<usize>().unwrap();
     (letters.iter().map(|letter| NUMBERS[line(letter) - 1].to_owned()).collect(), pipeline)
 }
 
@@ -171,15 +182,22 @@ fn numbers_are_kept_to_the_last_digit_or_refused() {
         ("small", &["123456789012345678901234567890", "1e400", "9007199254740993", "0.1234567890123456789"]),
     ] {
         assert_eq!(numbers(&room, &sink(table)).0, refused, "{table}");
-        let kept: Vec<_> = schema.query(&format!("SELECT n FROM {table} ORDER BY at")).into_iter().flatten().flatten().collect();
-        assert_eq!(kept, NUMBERS.iter().filter(|number| !refused.contains(number)).copied().collect::<Vec<_>>(), "{table}");
+        let kept: Vec<_> =
+            schema.query(&format!("SELECT n FROM {table} ORDER BY at")).into_iter().flatten().flatten().collect();
+        assert_eq!(
+            kept,
+            NUMBERS.iter().filter(|number| !refused.contains(number)).copied().collect::<Vec<_>>(),
+            "{table}"
+        );
     }
 }
 
 /// A pipeline whose source is not there: whoever reads it says so, whoever stops before does not.
 fn without_source(room: &Room, fields: &str) -> String {
     let (input, output) = (room.name("is-not-there.jsonl"), room.name("out.db"));
-    let text = format!("source: {{ file: {{ path: '{input}' }} }}\nfields: {{ {fields} }}\nsink: {{ sqlite: {{ path: '{output}', table: rows }} }}\n");
+    let text = format!(
+        "source: {{ file: {{ path: '{input}' }} }}\nfields: {{ {fields} }}\nsink: {{ sqlite: {{ path: '{output}', table: rows }} }}\n"
+    );
     room.write("pipeline.yaml", text)
 }
 
@@ -205,7 +223,8 @@ fn a_key_file_that_others_can_read_is_refused() {
     use std::os::unix::fs::PermissionsExt;
     let room = Room::new();
     let pipeline = without_source(&room, "ip: { protect: hmac }");
-    let mode = |mode| std::fs::set_permissions(room.path("home/keys.json"), std::fs::Permissions::from_mode(mode)).unwrap();
+    let mode =
+        |mode| std::fs::set_permissions(room.path("home/keys.json"), std::fs::Permissions::from_mode(mode)).unwrap();
     for too_open in [0o644, 0o640, 0o604] {
         mode(too_open);
         for arguments in [&["run", &pipeline][..], &["check", &pipeline], &["keys", "status"]] {
@@ -286,7 +305,10 @@ fn mistakes_in_a_pipeline_are_named_with_file_line_column_and_the_nearest_word()
         ("fields:\n  ip: { tpye: string }\n", ":2:9: unknown field `tpye`; did you mean `type`?"),
         ("fields:\n  ip: { type: strnig }\n", ":2:15: unknown variant `strnig`; did you mean `string`?"),
         ("fields:\n  a.b[: {}\n", ":2:3: `a.b[` is no field path"),
-        ("detect:\n  everywhere: redact\n  entities: { CREDIT_CRAD: redact }\n", ":3:15: unknown entity `CREDIT_CRAD`; did you mean `CREDIT_CARD`?"),
+        (
+            "detect:\n  everywhere: redact\n  entities: { CREDIT_CRAD: redact }\n",
+            ":3:15: unknown entity `CREDIT_CRAD`; did you mean `CREDIT_CARD`?",
+        ),
         ("record: { unlisted: dorp }\n", ":1:21: unknown variant `dorp`; did you mean `drop`?"),
         ("fields:\n  ip: {}\n  ip: {}\n", ":3:3: duplicate"),
         ("fields:\n  ip: { as: x }\n  x: {}\n", ":3:3: `ip` and `x` would both become `x`"),
@@ -294,7 +316,10 @@ fn mistakes_in_a_pipeline_are_named_with_file_line_column_and_the_nearest_word()
         ("sink: { postgres: { url: 'postgres://u:SECRET@host/db', table: t\n", ":"),
         ("sink: { postgres: { url: \"postgres://u:SECRET@host/db, table: t } }\n", ":1:26: "),
         ("retry: { base_ms: SECRET }\n", ":1:19: "),
-        ("source: { http: { url: u, auth: { basic: { user: u, pasword: SECRET } } } }\n", ":1:53: unknown field `pasword`; did you mean `password`?"),
+        (
+            "source: { http: { url: u, auth: { basic: { user: u, pasword: SECRET } } } }\n",
+            ":1:53: unknown field `pasword`; did you mean `password`?",
+        ),
         ("source: { http: { url: u, auth: { basic: { user: u, password: [SECRET] } } } }\n", ":1:63: "),
         ("sink: { postgres: 'postgres://u:SECRET@host/db' }\n", ":1:19: "),
         ("SECRET\n", ":1:1: "),
@@ -303,7 +328,8 @@ fn mistakes_in_a_pipeline_are_named_with_file_line_column_and_the_nearest_word()
     }
     let missing = room.run(&["run", "nowhere.yaml"]);
     assert!(missing.expect_code(2).err().contains("nowhere.yaml"), "{missing}");
-    let unset = room.write("unset.yaml", "source: { file: { path: '${NOT_SET_ANYWHERE}' } }\nsink: { file: { path: '-' } }\n");
+    let unset =
+        room.write("unset.yaml", "source: { file: { path: '${NOT_SET_ANYWHERE}' } }\nsink: { file: { path: '-' } }\n");
     let unset = room.run(&["run", &unset]);
     assert!(unset.expect_code(2).err().contains("NOT_SET_ANYWHERE is not set"), "{unset}");
 }

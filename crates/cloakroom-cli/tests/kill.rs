@@ -134,12 +134,12 @@ fn ten_deaths_of_the_program_leave_postgresql_exact() {
 
 #[test]
 fn ten_deaths_of_the_program_leave_sqlite_exact() {
-    dies_ten_times(&Place::new("sqlite", Target::Sqlite, 500), 50_000);
+    dies_ten_times(&Place::new("sqlite", Target::Sqlite, 500), 200_000);
 }
 
 #[test]
 fn ten_deaths_of_the_program_leave_a_file_exact() {
-    dies_ten_times(&Place::new("file", Target::File, 500), 50_000);
+    dies_ten_times(&Place::new("file", Target::File, 500), 200_000);
 }
 
 fn dies_ten_times(place: &Place, rows: u64) {

@@ -91,7 +91,10 @@ fn ninety_eight_logins_reach_postgres_and_a_second_run_changes_nothing() {
     assert_eq!(before.len(), 98);
     assert!(logins.null_locales() > 0, "the sample has logins without a locale");
     assert_eq!(schema.count("SELECT count(*) FROM user_logins WHERE locale IS NULL"), logins.null_locales());
-    assert_eq!(schema.count("SELECT count(*) FROM user_logins WHERE create_date = (now() AT TIME ZONE 'UTC')::date"), 98);
+    assert_eq!(
+        schema.count("SELECT count(*) FROM user_logins WHERE create_date = (now() AT TIME ZONE 'UTC')::date"),
+        98
+    );
     let raw = logins.records().into_iter().filter(|record| record.get("ip").is_some());
     for record in raw {
         let (ip, device) = (record["ip"].as_str().unwrap(), record["device_id"].as_str().unwrap());
@@ -190,7 +193,10 @@ fn a_letter_is_shown_without_values_and_discarded_for_good() {
     let replayed = room.run(&["dead-letters", "replay", &pipeline, "--output", "json"]);
     assert_eq!((count(&replayed.expect_code(0).json(), "received"), replayed.code), (0, 0));
     assert_eq!(schema.count("SELECT count(*) FROM user_logins"), 98);
-    assert_eq!(sqlite_count(&room.home().join("state.db"), "SELECT count(*) FROM dead_letters WHERE sealed IS NULL"), 2);
+    assert_eq!(
+        sqlite_count(&room.home().join("state.db"), "SELECT count(*) FROM dead_letters WHERE sealed IS NULL"),
+        2
+    );
     room.run(&["dead-letters", "show", "zzzzzzzz"]).expect_code(2);
 }
 

@@ -162,7 +162,10 @@ sink: {{ file: {{ path: '{output}', replace: true }} }}
     }
     let pipeline = room.write(
         "denied.yaml",
-        format!("source: {{ http: {{ url: '{}', auth: {{ bearer: wrong-t0ken }} }} }}\nsink: {{ file: {{ path: '-' }} }}\n", api.url),
+        format!(
+            "source: {{ http: {{ url: '{}', auth: {{ bearer: wrong-t0ken }} }} }}\nsink: {{ file: {{ path: '-' }} }}\n",
+            api.url
+        ),
     );
     let denied = room.run(&["run", &pipeline]);
     assert!(denied.expect_code(4).err().contains("401") && !denied.err().contains("wrong-t0ken"), "{denied}");

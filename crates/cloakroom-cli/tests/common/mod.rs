@@ -241,7 +241,8 @@ impl Finished {
 
     #[track_caller]
     pub(crate) fn json(&self) -> Value {
-        serde_json::from_slice(&self.stdout).unwrap_or_else(|error| panic!("standard output is no JSON: {error}\n{self}"))
+        serde_json::from_slice(&self.stdout)
+            .unwrap_or_else(|error| panic!("standard output is no JSON: {error}\n{self}"))
     }
 
     #[track_caller]
@@ -340,9 +341,8 @@ impl Schema {
         let url = format!("{server}{mark}options=-csearch_path%3D{name}");
         let schema = Self { runtime, client, name, url };
         let name = &schema.name;
-        schema.execute(&format!(
-            "DROP SCHEMA IF EXISTS {name} CASCADE; CREATE SCHEMA {name}; SET search_path = {name}"
-        ));
+        schema
+            .execute(&format!("DROP SCHEMA IF EXISTS {name} CASCADE; CREATE SCHEMA {name}; SET search_path = {name}"));
         schema
     }
 

@@ -35,8 +35,11 @@ impl Connector {
             #[cfg(unix)]
             Host::Unix(_) => true,
         };
-        if !text.contains("sslmode=") && !config.get_hosts().iter().all(is_local) {
-            config.ssl_mode(SslMode::Require);
+        if !text.contains("sslmode=") {
+            // Inside this machine nobody listens, and the certificates that packages make for themselves are
+            // trusted by nobody; across a network there is no falling back to plain text.
+            let local = config.get_hosts().iter().all(is_local);
+            config.ssl_mode(if local { SslMode::Disable } else { SslMode::Require });
         }
         if config.get_connect_timeout().is_none() {
             config.connect_timeout(Duration::from_secs(10));
@@ -126,10 +129,14 @@ fn client_error(error: &Error) -> ConnectorError {
         cause = inner.source();
     }
     let text = error.to_string();
-    if text.contains("TLS handshake") {
+    let cause = error.source().map(ToString::to_string).unwrap_or_default();
+    if cause.contains("does not support TLS") {
         return ConnectorError::configuration(
             "postgres: the server does not offer TLS; add `sslmode=disable` to the URL only where the network is trusted",
         );
+    }
+    if text.contains("TLS") {
+        return ConnectorError::configuration("postgres: the TLS handshake failed");
     }
     if text.contains("password") || text.contains("authentication") {
         return ConnectorError::new(
