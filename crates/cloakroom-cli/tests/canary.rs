@@ -257,6 +257,27 @@ fn databases_that_refuse_rows_and_repeat_their_values() {
     watch.report(&["run checked.yaml: standard error", "run loud2.yaml: standard error", "state.db-wal"]);
 }
 
+// BUG, reported: `sinks/postgres/connect.rs` takes names of columns and constraints from the server as they are, and a
+// trigger may put anything there.
+#[test]
+fn a_trigger_that_gives_a_value_for_a_name() {
+    let mut watch = Watch::new();
+    let schema = Schema::new();
+    watch.room.set("PG", &schema.url);
+    watch.room.write("given/input.jsonl", record(1));
+    schema.execute(
+        "CREATE TABLE misnamed (name text, id text, card text, code numeric, ip text, day text);
+         CREATE FUNCTION misname() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+             RAISE EXCEPTION 'no' USING ERRCODE = '23514', CONSTRAINT = NEW.id, COLUMN = NEW.card;
+         END $$;
+         CREATE TRIGGER misnamed BEFORE INSERT ON misnamed FOR EACH ROW EXECUTE FUNCTION misname()",
+    );
+    let refused = pipeline(&watch, "misnamed", KEEP, "postgres: { url: '${PG}', table: misnamed }");
+    watch.run(&["run", &refused]).expect_code(1);
+    look_at_letters(&mut watch, &refused);
+    watch.report(&["dead-letters list misnamed.yaml"]);
+}
+
 #[test]
 fn dependencies_that_fail_and_secrets_that_are_wrong() {
     let mut watch = Watch::new();

@@ -57,7 +57,8 @@ async fn a_commit_without_an_answer_is_recognised() {
 
     let armed = Arc::new(AtomicBool::new(false));
     let port = proxy(server.to_owned(), Arc::clone(&armed)).await;
-    let yaml = format!("url: 'postgres://{user}@127.0.0.1:{port}/{database}'\ntable: {schema}.rows\ncreate_table: true\n");
+    let yaml =
+        format!("url: 'postgres://{user}@127.0.0.1:{port}/{database}'\ntable: {schema}.rows\ncreate_table: true\n");
     let config: Config = serde_saphyr::from_str(&yaml).unwrap();
     let policy = Arc::new(Policy::compile(&PolicyConfig::default(), None).unwrap());
     let mut sink = postgres::build(&config, &SinkContext { pipeline: "test".to_owned(), policy }).unwrap();
@@ -71,7 +72,11 @@ async fn a_commit_without_an_answer_is_recognised() {
         assert_eq!(sink.write(&batch).await.unwrap(), vec![RowOutcome::Delivered; 5]);
         armed.store(true, Ordering::SeqCst);
         assert_eq!(sink.commit().await.unwrap_err().kind, ErrorKind::Unavailable);
-        assert_eq!(sink.write(&batch).await.unwrap(), vec![RowOutcome::Delivered; 5], "delivered, by the commit in doubt");
+        assert_eq!(
+            sink.write(&batch).await.unwrap(),
+            vec![RowOutcome::Delivered; 5],
+            "delivered, by the commit in doubt"
+        );
         sink.commit().await.unwrap();
         assert_eq!(sink.write(&batch).await.unwrap(), vec![RowOutcome::Duplicate; 5], "and once more is a duplicate");
         sink.commit().await.unwrap();

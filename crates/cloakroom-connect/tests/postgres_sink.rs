@@ -267,13 +267,7 @@ async fn tables_are_made_and_grow_when_asked() {
     let rows = client.query(&format!("SELECT id, n::text, late FROM {schema}.rows ORDER BY id"), &[]).await.unwrap();
     let rows: Vec<(String, Option<String>, Option<String>)> =
         rows.iter().map(|row| (row.get(0), row.get(1), row.get(2))).collect();
-    assert_eq!(
-        rows,
-        [
-            ("a".to_owned(), None, Some("text".to_owned())),
-            ("b".to_owned(), Some("2".to_owned()), None)
-        ]
-    );
+    assert_eq!(rows, [("a".to_owned(), None, Some("text".to_owned())), ("b".to_owned(), Some("2".to_owned()), None)]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

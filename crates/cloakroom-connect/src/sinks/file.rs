@@ -55,7 +55,7 @@ pub fn build(config: &Config, context: &SinkContext) -> Result<Box<dyn Sink>, Co
     };
     let encoder = Arc::new(Encoder::new(config.format, &context.policy)?);
     let known = Journal::default();
-    Ok(Box::new(FileSink { target, compression, encoder, known, staged: None, committed: Vec::new(), any: false }))
+    Ok(Box::new(FileSink { target, compression, encoder, known, staged: None, spare: Vec::new(), any: false }))
 }
 
 #[derive(Clone, Copy, PartialEq)]
@@ -87,6 +87,77 @@ enum Target {
     Append { path: PathBuf, files: Option<(File, File)> },
 }
 
+impl Target {
+    /// Adds a batch; durable, with its journal entry, where there is a journal.
+    fn append(&mut self, bytes: &[u8], length: u64, entry: &Entry) -> Result<(), ConnectorError> {
+        match self {
+            Self::Stdout => {
+                let mut out = io::stdout().lock();
+                out.write_all(bytes)
+                    .and_then(|()| out.flush())
+                    .map_err(|error| ConnectorError::io("standard output", &error))
+            }
+            Self::Replace { file: Some((_, file)), path } => {
+                // At its place, so that a second try does not stand behind half of the first.
+                let written = file.seek(SeekFrom::Start(length)).and_then(|_| file.write_all(bytes));
+                written.map_err(|error| ConnectorError::io(path.display(), &error))
+            }
+
+            Self::Append { path, files: Some((file, journal)) } => {
+                let mut line = serde_json::to_vec(entry)
+                    .map_err(|_| ConnectorError::new(ErrorKind::Internal, "a journal entry"))?;
+                line.push(b'\n');
+                // The data first, then the journal that makes it count.
+                let written = file
+                    .seek(SeekFrom::Start(length))
+                    .and_then(|_| file.write_all(bytes))
+                    .and_then(|()| file.sync_data())
+                    .and_then(|()| journal.write_all(&line))
+                    .and_then(|()| journal.sync_data());
+                written.map_err(|error| ConnectorError::io(path.display(), &error))
+            }
+            Self::Replace { path, .. } | Self::Append { path, .. } => {
+                Err(ConnectorError::new(ErrorKind::Internal, format!("{}: not open", path.display())))
+            }
+        }
+    }
+
+    /// Adds what ends the file, and brings it to its place.
+    fn finish(&mut self, end: &[u8], length: u64) -> Result<(), ConnectorError> {
+        match self {
+            Self::Stdout => {
+                let mut out = io::stdout().lock();
+                out.write_all(end)
+                    .and_then(|()| out.flush())
+                    .map_err(|error| ConnectorError::io("standard output", &error))
+            }
+            Self::Replace { path, file } => {
+                let Some((temporary, mut file)) = file.take() else { return Ok(()) };
+                let done =
+                    file.write_all(end).and_then(|()| file.sync_all()).and_then(|()| fs::rename(&temporary, &*path));
+                done.map_err(|error| ConnectorError::io(path.display(), &error))
+            }
+            Self::Append { path, files } => {
+                let Some((mut file, _)) = files.take() else { return Ok(()) };
+                let done = file
+                    .seek(SeekFrom::Start(length))
+                    .and_then(|_| file.write_all(end))
+                    .and_then(|()| file.sync_data());
+                done.map_err(|error| ConnectorError::io(path.display(), &error))
+            }
+        }
+    }
+}
+
+impl Drop for Target {
+    /// A file that was not completed does not stay.
+    fn drop(&mut self) {
+        if let Self::Replace { file: Some((temporary, _)), .. } = self {
+            let _ = fs::remove_file(temporary);
+        }
+    }
+}
+
 /// What the journal says.
 #[derive(Default)]
 struct Journal {
@@ -115,8 +186,29 @@ struct FileSink {
     encoder: Arc<Encoder>,
     known: Journal,
     staged: Option<Staged>,
-    committed: Vec<u8>,
+    /// A buffer to use again.
+    spare: Vec<u8>,
     any: bool,
+}
+
+impl FileSink {
+    /// Works on the files on a thread that may block.
+    async fn blocking<T: Send + 'static>(
+        &mut self,
+        work: impl FnOnce(&mut Target) -> Result<T, ConnectorError> + Send + 'static,
+    ) -> Result<T, ConnectorError> {
+        // What stands in its place meanwhile takes nothing.
+        let nothing = Target::Replace { path: PathBuf::new(), file: None };
+        let mut target = std::mem::replace(&mut self.target, nothing);
+        let done = tokio::task::spawn_blocking(move || {
+            let result = work(&mut target);
+            (target, result)
+        });
+        let (target, result) =
+            done.await.map_err(|_| ConnectorError::new(ErrorKind::Internal, "writing a file failed"))?;
+        self.target = target;
+        result
+    }
 }
 
 struct Staged {
@@ -175,7 +267,7 @@ impl Sink for FileSink {
         }
         let (encoder, compression, any) = (Arc::clone(&self.encoder), self.compression, self.any);
         let (records, keep) = (Arc::clone(&batch.records), wanted.clone());
-        let mut buffer = std::mem::take(&mut self.committed);
+        let mut buffer = std::mem::take(&mut self.spare);
         buffer.clear();
         let work = tokio::task::spawn_blocking(move || {
             let outcomes = encoder.write(&records, &keep, any, &mut buffer);
@@ -207,38 +299,15 @@ impl Sink for FileSink {
 
     async fn commit(&mut self) -> Result<(), ConnectorError> {
         let Some(Staged { bytes, mut entry }) = self.staged.take() else { return Ok(()) };
-        match &mut self.target {
-            Target::Stdout => {
-                let mut out = io::stdout().lock();
-                out.write_all(&bytes)
-                    .and_then(|()| out.flush())
-                    .map_err(|error| ConnectorError::io("standard output", &error))?;
-            }
-            Target::Replace { file, path } => {
-                let Some((_, file)) = file else { return Err(not_open(path)) };
-                file.write_all(&bytes).map_err(|error| ConnectorError::io(path.display(), &error))?;
-            }
-            Target::Append { path, files } => {
-                let Some((file, journal)) = files else { return Err(not_open(path)) };
-                entry.length = self.known.length + bytes.len() as u64;
-                let mut line = serde_json::to_vec(&entry)
-                    .map_err(|_| ConnectorError::new(ErrorKind::Internal, "a journal entry"))?;
-                line.push(b'\n');
-                // The data first, then the journal that makes it count.
-                let written = file
-                    .seek(SeekFrom::Start(self.known.length))
-                    .and_then(|_| file.write_all(&bytes))
-                    .and_then(|()| file.sync_data())
-                    .and_then(|()| journal.write_all(&line))
-                    .and_then(|()| journal.sync_data());
-                written.map_err(|error| ConnectorError::io(path.display(), &error))?;
-                self.known.length = entry.length;
-                self.known.positions.extend(entry.position);
-                self.known.ids.extend(entry.ids);
-            }
-        }
+        let length = self.known.length;
+        entry.length = length + bytes.len() as u64;
+        let (bytes, entry) =
+            self.blocking(move |target| target.append(&bytes, length, &entry).map(|()| (bytes, entry))).await?;
         self.any = entry.any;
-        self.committed = bytes;
+        self.known.length = entry.length;
+        self.known.positions.extend(entry.position);
+        self.known.ids.extend(entry.ids);
+        self.spare = bytes;
         Ok(())
     }
 
@@ -246,26 +315,8 @@ impl Sink for FileSink {
         self.staged = None;
         let end = self.encoder.end(self.any);
         let end = self.compression.pack(end).map_err(|error| ConnectorError::io("compressing", &error))?;
-        match &mut self.target {
-            Target::Stdout => {
-                let mut out = io::stdout().lock();
-                out.write_all(&end)
-                    .and_then(|()| out.flush())
-                    .map_err(|error| ConnectorError::io("standard output", &error))
-            }
-            Target::Replace { path, file } => {
-                let Some((temporary, mut file)) = file.take() else { return Ok(()) };
-                let done =
-                    file.write_all(&end).and_then(|()| file.sync_all()).and_then(|()| fs::rename(&temporary, &*path));
-                done.map_err(|error| ConnectorError::io(path.display(), &error))
-            }
-            Target::Append { path, files } => {
-                let Some((mut file, _)) = files.take() else { return Ok(()) };
-                let at = SeekFrom::Start(self.known.length);
-                let done = file.seek(at).and_then(|_| file.write_all(&end)).and_then(|()| file.sync_data());
-                done.map_err(|error| ConnectorError::io(path.display(), &error))
-            }
-        }
+        let length = self.known.length;
+        self.blocking(move |target| target.finish(&end, length)).await
     }
 
     async fn check(&mut self) -> Result<String, ConnectorError> {
@@ -292,19 +343,6 @@ impl Sink for FileSink {
     fn has_ledger(&self) -> bool {
         matches!(self.target, Target::Append { .. })
     }
-}
-
-impl Drop for FileSink {
-    /// A file that was not completed does not stay.
-    fn drop(&mut self) {
-        if let Target::Replace { file: Some((temporary, _)), .. } = &self.target {
-            let _ = fs::remove_file(temporary);
-        }
-    }
-}
-
-fn not_open(path: &Path) -> ConnectorError {
-    ConnectorError::new(ErrorKind::Internal, format!("{}: not open", path.display()))
 }
 
 fn beside(path: &Path, ending: &str) -> PathBuf {

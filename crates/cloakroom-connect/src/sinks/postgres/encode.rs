@@ -111,7 +111,8 @@ impl Encoded {
         if !table.key.is_empty() && policy.unlisted() == Unlisted::Keep {
             // A record replaces the row of its key, whatever other records of its batch bring: every column
             // that the sink fills takes part, and becomes null where the record has nothing for it.
-            let others = table.columns.iter().enumerate().filter(|(_, column)| !column.has_default && !column.generated);
+            let others =
+                table.columns.iter().enumerate().filter(|(_, column)| !column.has_default && !column.generated);
             let others: Vec<usize> = others.map(|(at, _)| at).filter(|at| !columns.contains(at)).collect();
             columns.extend(others);
         }

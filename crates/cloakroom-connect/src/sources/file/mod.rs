@@ -76,10 +76,18 @@ impl Source for FileSource {
             None => None,
         };
         let known = known.as_deref().and_then(Position::parse);
-        let input = Input::open(self.path.as_deref())?;
-        self.total = input.plain_length();
         let (context, partition) = (self.context.clone(), Arc::clone(&self.partition));
-        self.batches = Some(Prefetch::blocking(move |producer| produce(input, known, &context, partition, producer)));
+        self.batches = Some(match &self.path {
+            Some(path) => {
+                let input = Input::open(Some(path))?;
+                self.total = input.plain_length();
+                Prefetch::blocking(move |producer| produce(input, known, &context, partition, producer))
+            }
+            // Even the first look at standard input may wait, so it belongs to the thread that may.
+            None => {
+                Prefetch::blocking(move |producer| produce(Input::open(None)?, None, &context, partition, producer))
+            }
+        });
         Ok(())
     }
 
