@@ -80,6 +80,15 @@ pub fn load(config: &KeysConfig) -> Result<Option<Keys>, ConnectorError> {
         return Err(ConnectorError::configuration("`keys` takes a `file` or an `env`, not both"));
     }
     let named = config.env.as_deref();
+    let is_name = |name: &str| {
+        name.len() <= 40
+            && name.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'_')
+            && !name.starts_with(|c: char| c.is_ascii_digit())
+    };
+    if named.is_some_and(|name| !is_name(name)) {
+        // Somebody may have put the key itself here: it is not repeated.
+        return Err(ConnectorError::configuration("`keys.env` takes the name of a variable, such as CLOAKROOM_KEY"));
+    }
     if config.file.is_none() {
         let name = named.unwrap_or(KEY_VARIABLE);
         match std::env::var(name) {

@@ -9,7 +9,7 @@ use serde::de::{Deserialize, Deserializer, Error, MapAccess, Visitor};
 use serde_json::{Map, Value as Json};
 
 use super::{BuildContext, Entry, PROTECTIONS, Protection};
-use crate::error::did_you_mean;
+use crate::error::nearest;
 
 /// A protection's name and its options, not yet checked against each other.
 #[derive(Clone)]
@@ -67,11 +67,12 @@ impl ProtectSpec {
 fn find(name: &str) -> Result<&'static Entry, String> {
     PROTECTIONS.iter().find(|entry| entry.name == name).ok_or_else(|| {
         let names: Vec<_> = PROTECTIONS.iter().map(|entry| entry.name).collect();
-        format!(
-            "unknown protection `{name}`{}; there are {}",
-            did_you_mean(name, names.iter().copied()),
-            names.join(", ")
-        )
+        let list = names.join(", ");
+        match nearest(name, names.iter().copied()) {
+            Some(near) => format!("unknown protection `{name}`; did you mean `{near}`? There are {list}"),
+            // Not repeated: it may be anything.
+            None => format!("unknown protection; there are {list}"),
+        }
     })
 }
 

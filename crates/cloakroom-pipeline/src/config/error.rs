@@ -40,20 +40,24 @@ impl ConfigError {
     }
 }
 
-/// serde says "unknown field `x`, expected one of `a`, `b`": the nearest goes first, the list after it.
+/// serde says "unknown field `x`, expected one of `a`, `b`": the nearest goes first, the list after it. A
+/// word that is near none may be a password in the wrong place, and is not repeated.
 fn with_nearest(text: &str) -> String {
-    let (Some(head), Some((_, words))) = (text.split(", expected").next(), text.split_once("expected ")) else {
+    let (Some(head), Some((_, words))) = (text.split(", expected").next(), text.split_once(", expected ")) else {
         return text.to_owned();
     };
     if !text.starts_with("unknown ") {
         return text.to_owned();
     }
+    let what = head.split('`').next().unwrap_or("").trim_end();
     let wrong = head.split('`').nth(1).unwrap_or("");
     let words = words.trim_start_matches("one of ");
     let words: Vec<&str> = words.split([',', ' ', '`']).filter(|word| !word.is_empty() && *word != "or").collect();
-    let hint =
-        nearest(wrong, words.iter().copied()).map_or_else(String::new, |near| format!("; did you mean `{near}`?"));
-    format!("{head}{hint} (known: {})", words.join(", "))
+    let known = words.join(", ");
+    match nearest(wrong, words.iter().copied()) {
+        Some(near) => format!("{what} `{wrong}`; did you mean `{near}`? (known: {known})"),
+        None => format!("{what} (known: {known})"),
+    }
 }
 
 /// serde quotes what it found (`invalid type: string "…"`): the quoted text may be a secret.

@@ -148,7 +148,7 @@ fn client_error(error: &Error) -> ConnectorError {
 }
 
 /// The reason for which a row is dead, when the error is about a row and not about the server.
-pub(super) fn row_error(error: &Error, columns: &[&str]) -> Option<RecordError> {
+pub(super) fn row_error(error: &Error, columns: &[&str], constraints: &[String]) -> Option<RecordError> {
     let database = error.as_db_error()?;
     let code = database.code().code();
     // Data exceptions, constraints, a trigger's or view's refusal, a row too large for an index.
@@ -156,13 +156,16 @@ pub(super) fn row_error(error: &Error, columns: &[&str]) -> Option<RecordError> 
     if !about_row {
         return None;
     }
-    // COPY says `COPY table, line 3, column name: "value"`: only a known column's name is taken from it.
-    let named = database.column().map(str::to_owned).or_else(|| {
+    // A trigger's RAISE can put a value wherever a name stands: only names that the table has are taken.
+    // COPY says `COPY table, line 3, column name: "value"`.
+    let known = |name: &str| columns.iter().find(|column| **column == name).map(|name| (*name).to_owned());
+    let named = database.column().and_then(known).or_else(|| {
         let after = database.where_()?.split(", column ").nth(1)?;
         let column = columns.iter().filter(|column| after.starts_with(**column)).max_by_key(|column| column.len())?;
         Some((*column).to_owned())
     });
-    let constraint = database.constraint().map_or_else(String::new, |name| format!(", constraint {name}"));
+    let constraint = database.constraint().filter(|name| constraints.iter().any(|known| known == name));
+    let constraint = constraint.map_or_else(String::new, |name| format!(", constraint {name}"));
     Some(RecordError {
         kind: RecordErrorKind::Database,
         path: named,

@@ -40,7 +40,9 @@ pub(super) async fn copy(
                 return Err(ConnectorError::new(ErrorKind::Conflict, text));
             }
             Err(error) => {
-                let Some(reason) = row_error(&error, &columns) else { return Err(pg_error(&error)) };
+                let Some(reason) = row_error(&error, &columns, &table.constraints) else {
+                    return Err(pg_error(&error));
+                };
                 client.batch_execute("ROLLBACK TO rows; RELEASE rows").await.map_err(|error| pg_error(&error))?;
                 if range.len() == 1 {
                     refused.push((range.start, reason));

@@ -76,6 +76,8 @@ pub(super) struct Table {
     pub(super) name: TableName,
     pub(super) columns: Vec<Column>,
     pub(super) key: Vec<String>,
+    /// Names of its constraints and unique indexes, which errors may carry.
+    pub(super) constraints: Vec<String>,
 }
 
 pub(super) fn missing(name: &TableName) -> ConnectorError {
@@ -118,7 +120,17 @@ pub(super) async fn find(client: &Client, name: &TableName, key: &[String]) -> R
             generated: row.get(6),
         });
     }
-    let table = Table { name: name.clone(), columns, key: key.to_vec() };
+    let constraints = client
+        .query(
+            "SELECT conname::text FROM pg_constraint WHERE conrelid = to_regclass($1)::oid
+             UNION SELECT c.relname::text FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid
+             WHERE i.indrelid = to_regclass($1)::oid",
+            &[&text],
+        )
+        .await
+        .map_err(|error| pg_error(&error))?;
+    let constraints = constraints.into_iter().map(|row| row.get(0)).collect();
+    let table = Table { name: name.clone(), columns, key: key.to_vec(), constraints };
     if !key.is_empty() {
         table.check_key(client).await?;
     }

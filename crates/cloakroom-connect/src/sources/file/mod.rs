@@ -9,7 +9,6 @@ mod frame;
 mod position;
 mod reader;
 
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -23,7 +22,7 @@ use serde::Deserialize;
 
 use self::frame::{Framed, Receive, frame};
 use self::position::Position;
-use self::reader::Input;
+use self::reader::{Input, Origin, absolute};
 use crate::context::SourceContext;
 use crate::prefetch::{Prefetch, Producer, gone};
 
@@ -31,7 +30,7 @@ use crate::prefetch::{Prefetch, Producer, gone};
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
-    /// The file's name; `-` is standard input. gzip and zstd are recognised by their first bytes.
+    /// The file's name; `-` is standard input. A named pipe is read once, like standard input. gzip and zstd are recognised by their first bytes.
     pub path: Template,
 }
 
@@ -41,17 +40,19 @@ pub struct Config {
 /// When the name needs a variable that is not set.
 pub fn build(config: &Config, context: &SourceContext) -> Result<Box<dyn Source>, ConnectorError> {
     let path = config.path.resolve_plain()?;
-    let (path, partition) = match path.as_str() {
-        // Standard input cannot be read twice: each run is a partition of its own.
-        "-" => (None, format!("stdin/{:016x}", rand_partition())),
-        name => {
-            let path = PathBuf::from(name);
-            let absolute = std::path::absolute(&path).map_err(|error| ConnectorError::io(name, &error))?;
-            let absolute = absolute.canonicalize().unwrap_or(absolute);
-            (Some(path), absolute.display().to_string())
-        }
+    let origin = Origin::of(&path);
+    let partition = match &origin {
+        Origin::File(path) => absolute(path)?,
+        // A stream cannot be read twice: each run is a partition of its own.
+        Origin::Stream(_) => format!("stream/{:016x}", rand_partition()),
     };
-    Ok(Box::new(FileSource { path, partition: partition.into(), context: context.clone(), batches: None, total: None }))
+    Ok(Box::new(FileSource {
+        origin,
+        partition: partition.into(),
+        context: context.clone(),
+        batches: None,
+        total: None,
+    }))
 }
 
 /// Any number that no earlier run had.
@@ -61,7 +62,7 @@ fn rand_partition() -> u64 {
 }
 
 struct FileSource {
-    path: Option<PathBuf>,
+    origin: Origin,
     partition: Arc<str>,
     context: SourceContext,
     batches: Option<Prefetch>,
@@ -71,21 +72,17 @@ struct FileSource {
 #[async_trait]
 impl Source for FileSource {
     async fn open(&mut self, ledger: &mut dyn Ledger) -> Result<(), ConnectorError> {
-        let known = match &self.path {
-            Some(_) => ledger.position(&self.partition).await?,
-            None => None,
-        };
-        let known = known.as_deref().and_then(Position::parse);
-        let (context, partition) = (self.context.clone(), Arc::clone(&self.partition));
-        self.batches = Some(match &self.path {
-            Some(path) => {
-                let input = Input::open(Some(path))?;
+        let (context, partition, origin) = (self.context.clone(), Arc::clone(&self.partition), self.origin.clone());
+        self.batches = Some(match &origin {
+            Origin::File(_) => {
+                let known = ledger.position(&self.partition).await?.as_deref().and_then(Position::parse);
+                let input = Input::open(origin)?;
                 self.total = input.plain_length();
                 Prefetch::blocking(move |producer| produce(input, known, &context, partition, producer))
             }
-            // Even the first look at standard input may wait, so it belongs to the thread that may.
-            None => {
-                Prefetch::blocking(move |producer| produce(Input::open(None)?, None, &context, partition, producer))
+            // Even the first look at a stream may wait, so it belongs to the thread that may.
+            Origin::Stream(_) => {
+                Prefetch::blocking(move |producer| produce(Input::open(origin)?, None, &context, partition, producer))
             }
         });
         Ok(())
@@ -104,12 +101,10 @@ impl Source for FileSource {
     }
 
     async fn check(&mut self) -> Result<String, ConnectorError> {
-        match &self.path {
-            None => Ok("standard input".to_owned()),
-            Some(path) => {
-                let input = Input::open(Some(path))?;
-                Ok(format!("{}, {}", path.display(), input.describe()))
-            }
+        match &self.origin {
+            Origin::Stream(None) => Ok("standard input".to_owned()),
+            Origin::Stream(Some(path)) => Ok(format!("{}, a stream", path.display())),
+            Origin::File(path) => Ok(format!("{}, {}", path.display(), Input::open(self.origin.clone())?.describe())),
         }
     }
 
@@ -118,7 +113,7 @@ impl Source for FileSource {
     }
 
     fn is_repeatable(&self) -> bool {
-        self.path.is_some()
+        matches!(self.origin, Origin::File(_))
     }
 }
 
