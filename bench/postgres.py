@@ -10,6 +10,7 @@ own is started on 127.0.0.1 with default settings and stopped at the end; its CP
 """
 
 import argparse
+import itertools
 import os
 import pathlib
 import subprocess
@@ -126,10 +127,10 @@ def compare(options, cloakroom, environ, data, server):
     sql(f"\\copy user_logins TO '{binary}' (FORMAT binary)")
     with open(csv) as rows, open(inserts, "w") as out:
         next(rows)
-        # Quoted as SQL wants it; the generated values hold no quotes and no commas.
-        lines = [",".join(f"'{cell}'" if cell else "NULL" for cell in row.rstrip("\n").split(",")) for row in rows]
-        for start in range(0, len(lines), 1000):
-            values = "),(".join(lines[start:start + 1000])
+        # Quoted as SQL wants it; the generated values hold no quotes and no commas. Not all at once: a
+        # program's peak memory is counted from its start, when it is still this one's copy.
+        lines = (",".join(f"'{cell}'" if cell else "NULL" for cell in row.rstrip("\n").split(",")) for row in rows)
+        while values := "),(".join(itertools.islice(lines, 1000)):
             out.write(f"INSERT INTO user_logins ({COLUMNS}) VALUES ({values});\n")
     policy = folder / "postgres.yaml"
     policy.write_text(POLICY.format(name="bench", data=data, sink=f'{{ postgres: {{ url: "{url}", table: user_logins }} }}'))
