@@ -5,11 +5,13 @@
 
 use std::sync::Arc;
 
+use cloakroom_crypto::PseudonymKey;
 use compact_str::CompactString;
 
 use crate::dates::{IngestTime, is_iso_date, is_iso_timestamp};
 use crate::decode::Payload;
 use crate::detect;
+use crate::encode::write_object;
 use crate::error::{RecordError, RecordErrorKind, safe_path};
 use crate::finding::Finding;
 use crate::path::{FieldPath, Segment};
@@ -56,10 +58,12 @@ impl Cloak {
             check_required(path.segments(), &content, path)?;
         }
         let subject = self.subject(&content)?;
+        let uuid = self.policy.uuid_key.as_ref().map(|key| uuid_of(&id, &content, key));
         let mut walk = Walk {
             policy: &self.policy,
             subject: &subject,
-            id: &id,
+            uuid,
+            separator: self.policy.flatten.as_deref().unwrap_or("."),
             ingest,
             path: String::new(),
             findings: Vec::new(),
@@ -90,16 +94,19 @@ impl Cloak {
 struct Walk<'a> {
     policy: &'a Policy,
     subject: &'a str,
-    id: &'a RecordId,
+    /// For `set: uuid`, when the policy has one.
+    uuid: Option<String>,
+    /// What stands between the names of a path: flattening puts its own text there.
+    separator: &'a str,
     ingest: IngestTime,
     /// The path of the value at hand in the protected record.
     path: String,
     findings: Vec<Finding>,
 }
 
-impl Walk<'_> {
+impl<'a> Walk<'a> {
     /// Applies the rules to the members of an object. `node` is `None` where the policy says nothing.
-    fn object(&mut self, object: &mut Object, node: Option<&Node>) -> Result<(), RecordError> {
+    fn object(&mut self, object: &mut Object, node: Option<&'a Node>) -> Result<(), RecordError> {
         let members = object.members_mut();
         let mut cursor = 0;
         let mut lifted: Vec<(CompactString, Value)> = Vec::new();
@@ -114,10 +121,15 @@ impl Walk<'_> {
                 name.clone_from(rename);
             }
             if depth > 0 {
-                self.path.push('.');
+                self.path.push_str(self.separator);
             }
             self.path.push_str(name);
+            let outer = self.separator;
+            if let Some(separator) = rule.and_then(|rule| rule.flatten.as_deref()) {
+                self.separator = separator;
+            }
             let mut keep = self.value(value, child)?;
+            self.separator = outer;
             if keep
                 && let Some(separator) = rule.and_then(|rule| rule.flatten.as_deref())
                 && let Value::Object(inner) = value
@@ -149,7 +161,7 @@ impl Walk<'_> {
     }
 
     /// Applies what the policy says to one value, where it stands; false when it disappears.
-    fn value(&mut self, value: &mut Value, node: Option<&Node>) -> Result<bool, RecordError> {
+    fn value(&mut self, value: &mut Value, node: Option<&'a Node>) -> Result<bool, RecordError> {
         let rule = node.and_then(|node| node.rule.as_deref());
         if let Some(rule) = rule {
             if rule.set {
@@ -186,7 +198,7 @@ impl Walk<'_> {
                 }
             }
             _ => match value {
-                Value::String(text) => self.detect(text)?,
+                Value::String(_) | Value::Number(_) => self.detect_within(value)?,
                 Value::Object(object) => self.object(object, node)?,
                 Value::Array(items) => self.array(items, node)?,
                 _ => {}
@@ -195,11 +207,12 @@ impl Walk<'_> {
         Ok(true)
     }
 
-    fn array(&mut self, items: &mut Vec<Value>, node: Option<&Node>) -> Result<(), RecordError> {
+    fn array(&mut self, items: &mut Vec<Value>, node: Option<&'a Node>) -> Result<(), RecordError> {
         let mut kept = 0;
         for index in 0..items.len() {
             let depth = self.path.len();
-            self.path.push_str(&compact_str::format_compact!("[{index}]"));
+            // Its place in the protected record, where earlier elements may have gone.
+            self.path.push_str(&compact_str::format_compact!("[{kept}]"));
             if self.value(&mut items[index], node.and_then(|node| node.element(index)))? {
                 items.swap(kept, index);
                 kept += 1;
@@ -212,7 +225,16 @@ impl Walk<'_> {
 
     fn detect_within(&mut self, value: &mut Value) -> Result<(), RecordError> {
         match value {
-            Value::String(text) => self.detect(text),
+            Value::String(text) => self.detect(text).map(drop),
+            // A card number may come as a number; what is found in it makes it a text. Shorter ones hold
+            // nothing that a detector knows.
+            Value::Number(number) if number.as_str().len() >= 12 => {
+                let mut text = CompactString::new(number.as_str());
+                if self.detect(&mut text)? {
+                    *value = Value::String(text);
+                }
+                Ok(())
+            }
             Value::Array(items) => items.iter_mut().try_for_each(|item| self.detect_within(item)),
             Value::Object(object) => {
                 object.members_mut().iter_mut().try_for_each(|(_, value)| self.detect_within(value))
@@ -282,11 +304,11 @@ impl Walk<'_> {
     }
 
     /// Replaces what detectors find in a text, back to front so that earlier spans stay where they are.
-    fn detect(&mut self, text: &mut CompactString) -> Result<(), RecordError> {
-        let Some(policy) = &self.policy.detect else { return Ok(()) };
+    fn detect(&mut self, text: &mut CompactString) -> Result<bool, RecordError> {
+        let Some(policy) = &self.policy.detect else { return Ok(false) };
         let found = detect::detect(text);
         if found.is_empty() {
-            return Ok(());
+            return Ok(false);
         }
         let mut changed = text.to_string();
         for detected in found.iter().rev() {
@@ -312,14 +334,14 @@ impl Walk<'_> {
             validated: detected.span.validated,
         }));
         *text = changed.into();
-        Ok(())
+        Ok(true)
     }
 
     fn set_value(&self, set: &SetValue) -> Value {
         match set {
             SetValue::IngestDate => Value::string(self.ingest.date()),
             SetValue::IngestTime => Value::string(self.ingest.timestamp()),
-            SetValue::Uuid => Value::string(uuid_of(self.id)),
+            SetValue::Uuid => self.uuid.as_ref().map_or(Value::Null, Value::string),
             SetValue::Constant { constant } => constant_value(constant),
         }
     }
@@ -399,10 +421,14 @@ fn has_type(value: &Value, expected: FieldType) -> bool {
     }
 }
 
-/// A UUID of version 8 (RFC 9562 section 5.8) from the record's id: a redelivery gets the same one.
-fn uuid_of(id: &RecordId) -> String {
+/// A UUID of version 8 (RFC 9562 section 5.8) from the record's id and content: a redelivery gets the same
+/// one, another record in the same place (a file that was replaced) another. Keyed, so that nobody can try
+/// contents against it.
+fn uuid_of(id: &RecordId, content: &Object, key: &PseudonymKey) -> String {
     let mut bytes: [u8; 16] = [0; 16];
-    bytes.copy_from_slice(&cloakroom_crypto::digest::sha256(format!("cloakroom/uuid/{id}").as_bytes())[..16]);
+    let mut json = Vec::new();
+    write_object(content, &mut json);
+    bytes.copy_from_slice(&key.tag_parts(&[id.to_string().as_bytes(), &json])[..16]);
     bytes[6] = bytes[6] & 0x0F | 0x80;
     bytes[8] = bytes[8] & 0x3F | 0x80;
     let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();

@@ -89,9 +89,46 @@ fields:
 }
 
 #[test]
+fn a_bare_null_is_the_protection_of_that_name() {
+    for null in ["null", "~", "\"null\"", ""] {
+        is(&format!("fields:\n  a:\n    protect: {null}\n"), r#"{"a":"x"}"#, r#"{"a":null}"#);
+    }
+}
+
+#[test]
+fn numbers_are_looked_into() {
+    let yaml = "detect: { everywhere: { mask: pan } }";
+    is(yaml, r#"{"n":4111111111111111,"m":4111111111111112}"#, r#"{"n":"************1111","m":4111111111111112}"#);
+}
+
+#[test]
+fn paths_of_ciphertexts_are_those_of_the_protected_record() {
+    use cloakroom_crypto::envelope::{Place as Where, open_any_type};
+    let ring = cloakroom_crypto::keyring_from_env_value(&"0123456789abcdef".repeat(4)).unwrap();
+    let key = ring.data_key(crate::keys::VALUE_PURPOSE).unwrap();
+    let opens = |yaml: &str, json: &str, path: &str| {
+        let record: serde_json::Value = serde_json::from_str(&run(yaml, json).unwrap()).unwrap();
+        let sealed = record.to_string();
+        let sealed = &sealed[sealed.find("ck1.").unwrap()..];
+        let sealed = &sealed[..sealed.find('"').unwrap()];
+        let place = Where { tenant: "t", collection: "c", path, subject: "" };
+        assert!(open_any_type(&key, &place, sealed).is_ok(), "{yaml}");
+    };
+    opens("fields: { a: { protect: encrypt, as: b } }", r#"{"a":1}"#, "b");
+    opens("fields: { 'l[0]': { protect: drop }, 'l[1]': { protect: encrypt } }", r#"{"l":[1,2]}"#, "l[0]");
+    opens("record: { flatten: _ }\nfields: { a.b: { protect: encrypt } }", r#"{"a":{"b":1}}"#, "a_b");
+    opens("fields: { a: { flatten: '-' }, a.b: { protect: encrypt } }", r#"{"a":{"b":1}}"#, "a-b");
+}
+
+#[test]
 fn a_set_uuid_belongs_to_the_record() {
     let once = run("fields: { id: { set: uuid } }", "{}").unwrap();
     assert_eq!(run("fields: { id: { set: uuid } }", "{}").unwrap(), once);
+    assert_ne!(
+        run("fields: { id: { set: uuid } }", r#"{"x":1}"#).unwrap()[..45],
+        once[..],
+        "another content, another one"
+    );
     assert!(once.len() == 45 && once.as_bytes()[21] == b'8', "{once}");
 }
 

@@ -118,7 +118,8 @@ impl DeadLetters {
                     let mut insert = transaction.prepare_cached(
                         "INSERT INTO dead_letters VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?9, 1, 'waiting')
                          ON CONFLICT (id) DO UPDATE SET reason = excluded.reason, field = excluded.field,
-                             detail = excluded.detail, last_seen = excluded.last_seen, times = times + 1",
+                             detail = excluded.detail, sealed = excluded.sealed, last_seen = excluded.last_seen,
+                             times = times + 1, state = 'waiting'",
                     )?;
                     for letter in &letters {
                         let SealedLetter { id, pipeline, source, error, bytes, envelope } = letter;
@@ -245,7 +246,12 @@ impl DeadLetters {
     /// A source that delivers waiting letters again.
     #[must_use]
     pub fn replay(&self, letters: Vec<DeadLetter>) -> ReplaySource {
-        ReplaySource { letters: self.clone(), waiting: letters.into_iter().rev().collect(), given: Vec::new() }
+        ReplaySource {
+            letters: self.clone(),
+            waiting: letters.into_iter().rev().collect(),
+            unreadable: None,
+            given: Vec::new(),
+        }
     }
 }
 
@@ -312,6 +318,8 @@ pub struct ReplaySource {
     letters: DeadLetters,
     /// Last one first.
     waiting: Vec<DeadLetter>,
+    /// Why a letter could not be opened; told at the end, so that it does not hold up the others.
+    unreadable: Option<ConnectorError>,
     /// Ids of the batches that were given out and not settled, oldest first.
     given: Vec<Vec<String>>,
 }
@@ -324,18 +332,31 @@ impl Source for ReplaySource {
 
     async fn next_batch(&mut self) -> Result<Option<Batch>, ConnectorError> {
         if self.waiting.is_empty() {
-            return Ok(None);
+            return self.unreadable.take().map_or(Ok(None), Err);
         }
         // Letters leave `waiting` only when all of the batch is there: dropping this future loses none.
         let take = self.waiting.len().min(200);
         let chosen = self.waiting.len() - take;
         let mut deliveries = Vec::with_capacity(take);
+        let mut unreadable = None;
         for letter in self.waiting[chosen..].iter().rev() {
-            let payload = self.letters.open(letter).await?;
+            let payload = match self.letters.open(letter).await {
+                Ok(payload) => payload,
+                Err(error) => {
+                    unreadable = Some(error.context(format!("dead letter `{}`", letter.id)));
+                    continue;
+                }
+            };
             let id = RecordId { partition: REPLAY_PARTITION.into(), position: Place::Id(letter.id.as_str().into()) };
             deliveries.push(Delivery { id, payload });
         }
-        self.given.push(self.waiting.drain(chosen..).rev().map(|letter| letter.id).collect());
+        self.waiting.truncate(chosen);
+        self.unreadable = unreadable.or(self.unreadable.take());
+        let id_of = |delivery: &Delivery| match &delivery.id.position {
+            Place::Id(id) => id.to_string(),
+            Place::Offset { .. } => String::new(),
+        };
+        self.given.push(deliveries.iter().map(id_of).collect());
         Ok(Some(Batch { progress: Progress::Ids, deliveries }))
     }
 
@@ -396,6 +417,9 @@ mod tests {
         assert!(letters.open(&listed[0]).await.is_err());
         assert_eq!(letters.list(None, false, 10).await.unwrap().len(), 1);
         assert_eq!(letters.list(None, true, 10).await.unwrap().len(), 2);
+        // Rejected once more after it was discarded: it is a letter again, with its content.
+        letters.store("logins", vec![(record(33), payload.clone(), error.clone())], now).await.unwrap();
+        assert!(letters.open(&letters.get(&listed[0].id).await.unwrap()).await.is_ok());
         for file in std::fs::read_dir(folder.path()).unwrap() {
             let bytes = std::fs::read(file.unwrap().path()).unwrap();
             assert!(!bytes.windows(6).any(|w| w == b"CANARY"), "the store holds nothing in clear");

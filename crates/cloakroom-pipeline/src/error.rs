@@ -85,6 +85,8 @@ impl ConnectorError {
             Io::NotFound | Io::IsADirectory | Io::NotADirectory | Io::InvalidInput => ErrorKind::Configuration,
             Io::PermissionDenied | Io::ReadOnlyFilesystem => ErrorKind::Denied,
             Io::InvalidData | Io::UnexpectedEof => ErrorKind::Corrupt,
+            // Whoever read our output has gone; trying again will not bring them back.
+            Io::BrokenPipe => ErrorKind::Conflict,
             _ => ErrorKind::Unavailable,
         };
         Self::new(kind, format!("{what}: {}", describe_io(error)))

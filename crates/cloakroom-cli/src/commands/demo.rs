@@ -59,7 +59,7 @@ pub(crate) async fn demo(options: DemoOptions) -> Result<u8, Failure> {
          dead letters, which are encrypted. Look at them, and try a policy of your own:\n\n\
          \x20 CLOAKROOM_HOME={folder} cloakroom dead-letters list\n\
          \x20 sqlite3 {folder}/cloakroom.db 'SELECT * FROM users LIMIT 3'\n\
-         \x20 cloakroom check examples/users.yaml"
+         \x20 CLOAKROOM_HOME={folder} cloakroom check examples/users.yaml"
     ));
     Ok(0)
 }

@@ -88,33 +88,40 @@ enum Target {
 }
 
 impl Target {
-    /// Adds a batch; durable, with its journal entry, where there is a journal.
-    fn append(&mut self, bytes: &[u8], length: u64, entry: &Entry) -> Result<(), ConnectorError> {
+    /// Adds a batch; durable, with its journal entry, where there is a journal. `known` are the lengths of
+    /// file and journal; gives the journal's new one.
+    fn append(&mut self, bytes: &[u8], known: (u64, u64), entry: &Entry) -> Result<u64, ConnectorError> {
+        let (length, journal_length) = known;
         match self {
             Self::Stdout => {
                 let mut out = io::stdout().lock();
                 out.write_all(bytes)
                     .and_then(|()| out.flush())
-                    .map_err(|error| ConnectorError::io("standard output", &error))
+                    .map_err(|error| ConnectorError::io("standard output", &error))?;
+                Ok(0)
             }
             Self::Replace { file: Some((_, file)), path } => {
                 // At its place, so that a second try does not stand behind half of the first.
                 let written = file.seek(SeekFrom::Start(length)).and_then(|_| file.write_all(bytes));
-                written.map_err(|error| ConnectorError::io(path.display(), &error))
+                written.map_err(|error| ConnectorError::io(path.display(), &error))?;
+                Ok(0)
             }
-
             Self::Append { path, files: Some((file, journal)) } => {
                 let mut line = serde_json::to_vec(entry)
                     .map_err(|_| ConnectorError::new(ErrorKind::Internal, "a journal entry"))?;
                 line.push(b'\n');
-                // The data first, then the journal that makes it count.
+                // The data first, then the journal that makes it count; each at its place, so that a second try
+                // does not stand behind half of the first.
                 let written = file
                     .seek(SeekFrom::Start(length))
                     .and_then(|_| file.write_all(bytes))
                     .and_then(|()| file.sync_data())
-                    .and_then(|()| journal.write_all(&line))
+                    .and_then(|()| journal.set_len(journal_length))
+                    .and_then(|()| journal.seek(SeekFrom::Start(journal_length)))
+                    .and_then(|_| journal.write_all(&line))
                     .and_then(|()| journal.sync_data());
-                written.map_err(|error| ConnectorError::io(path.display(), &error))
+                written.map_err(|error| ConnectorError::io(path.display(), &error))?;
+                Ok(journal_length + line.len() as u64)
             }
             Self::Replace { path, .. } | Self::Append { path, .. } => {
                 Err(ConnectorError::new(ErrorKind::Internal, format!("{}: not open", path.display())))
@@ -162,6 +169,8 @@ impl Drop for Target {
 #[derive(Default)]
 struct Journal {
     length: u64,
+    /// Bytes of the journal itself.
+    own_length: u64,
     /// Records in the file: whether a separator or header is due.
     any: bool,
     positions: HashMap<String, String>,
@@ -299,12 +308,14 @@ impl Sink for FileSink {
 
     async fn commit(&mut self) -> Result<(), ConnectorError> {
         let Some(Staged { bytes, mut entry }) = self.staged.take() else { return Ok(()) };
-        let length = self.known.length;
+        let (length, own_length) = (self.known.length, self.known.own_length);
         entry.length = length + bytes.len() as u64;
-        let (bytes, entry) =
-            self.blocking(move |target| target.append(&bytes, length, &entry).map(|()| (bytes, entry))).await?;
+        let known = (length, own_length);
+        let work = move |target: &mut Target| target.append(&bytes, known, &entry).map(|own| (own, bytes, entry));
+        let (own_length, bytes, entry) = self.blocking(work).await?;
         self.any = entry.any;
         self.known.length = entry.length;
+        self.known.own_length = own_length;
         self.known.positions.extend(entry.position);
         self.known.ids.extend(entry.ids);
         self.spare = bytes;
@@ -386,6 +397,7 @@ fn open_with_journal(path: &Path) -> Result<((File, File), Journal), ConnectorEr
             break;
         };
         whole += line.len() as u64;
+        journal.own_length = whole;
         journal.length = entry.length;
         journal.any = entry.any;
         journal.positions.extend(entry.position);

@@ -39,13 +39,22 @@ impl Detector for CreditCard {
                     break;
                 }
             }
-            let is_word = |b: Option<&u8>| b.is_some_and(|b| b.is_ascii_alphabetic() || *b == b'_');
-            let alone = !is_word(start.checked_sub(1).and_then(|i| bytes.get(i))) && !is_word(bytes.get(end));
+            // Part of a longer token (a UUID, a decimal, a path) is no card, whatever its digits add up to.
+            let alone = !goes_on(bytes[..start].iter().rev()) && !goes_on(bytes[end..].iter());
             // Issuers' numbers begin with 2 to 6 (ISO/IEC 7812 major industries 2 to 6).
             if (12..=19).contains(&count) && alone && (2..=6).contains(&digits[0]) && luhn(&digits[..count]) {
                 emit(Span { range: start..end, confidence: 1.0, validated: true });
             }
         }
+    }
+}
+
+/// True when a token goes on: a letter or `_`, or a joining sign and then a letter or digit.
+fn goes_on<'a>(mut next: impl Iterator<Item = &'a u8>) -> bool {
+    match next.next() {
+        Some(b'-' | b'.') => next.next().is_some_and(u8::is_ascii_alphanumeric),
+        Some(byte) => byte.is_ascii_alphabetic() || *byte == b'_',
+        None => false,
     }
 }
 
@@ -79,6 +88,8 @@ mod tests {
         assert_eq!(found("378282246310005, 5555 5555 5555 4444"), ["378282246310005", "5555 5555 5555 4444"]);
         assert_eq!(found("4111-1111-1111-1112"), Vec::<&str>::new());
         assert_eq!(found("id_4111111111111111 4111111111111111x 0000000000000000"), Vec::<&str>::new());
+        assert_eq!(found("card:4111111111111111, card=4111111111111111."), ["4111111111111111"; 2]);
+        assert_eq!(found("5e2a1f00-4111-1111-1111-1111aaaaaaaa 4111111111111111.25"), Vec::<&str>::new());
         assert_eq!(found("411111111111111141111111111111114111111111111111"), Vec::<&str>::new());
     }
 }

@@ -87,6 +87,13 @@ pub(super) fn compile(config: &PolicyConfig, keys: Option<&Arc<dyn KeyProvider>>
         columns.push(Column { fixed_length, ..column });
     }
     root.finish();
+    let uuid_field =
+        config.fields.0.iter().find_map(|(_, field)| field.set.as_ref().filter(|set| set.value == SetValue::Uuid));
+    let uuid_key = uuid_field.map(|set| {
+        let key = context.keys().and_then(|keys| keys.pseudonym_key("uuid").map_err(|error| error.to_string()));
+        key.map_err(|error| PolicyError::new(set.at, format!("`set: uuid` {error}")))
+    });
+    let uuid_key = uuid_key.transpose()?;
     check_names(&columns, &config.fields.0)?;
     columns.retain(|column| !column.name.is_empty());
     Ok(Policy {
@@ -99,6 +106,7 @@ pub(super) fn compile(config: &PolicyConfig, keys: Option<&Arc<dyn KeyProvider>>
         flatten: config.record.flatten.clone(),
         required,
         root,
+        uuid_key,
         detect: config.detect.as_ref().map(|detect| detect_policy(detect, &context)).transpose()?,
         columns,
     })

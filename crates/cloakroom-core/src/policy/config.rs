@@ -1,7 +1,7 @@
 //! The policy as people write it: the sections `record`, `fields`, `detect` and the names around them.
 
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 
 use crate::decode::{Format, Limits};
 use crate::located::{Located, OrderedMap};
@@ -86,15 +86,27 @@ pub struct FieldConfig {
     #[serde(rename = "as")]
     pub rename: Option<Located<String>>,
     /// A value that is set instead of one that arrives.
+    #[serde(deserialize_with = "present")]
     pub set: Option<Located<SetValue>>,
     /// Reads dates in several formats and writes one.
+    #[serde(deserialize_with = "present")]
     pub date: Option<Located<DateConfig>>,
     /// What is done to its value.
+    #[serde(deserialize_with = "present")]
     pub protect: Option<Located<ProtectSpec>>,
     /// Whether detection looks into it (default: only where no rule names the field).
     pub detect: Option<bool>,
     /// Lifts the members of this object to its parent, names joined with this text.
     pub flatten: Option<String>,
+}
+
+/// A key that is there means something, also when its value is YAML's null: `protect: null` is a
+/// protection, and an empty `detect:` is a mistake. Without this both would silently mean "nothing".
+///
+/// # Errors
+/// What is wrong with the value.
+pub fn present<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<Option<T>, D::Error> {
+    T::deserialize(deserializer).map(Some)
 }
 
 /// Types that a policy can ask for.

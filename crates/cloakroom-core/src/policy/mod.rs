@@ -7,6 +7,8 @@ mod node;
 
 use std::sync::Arc;
 
+use cloakroom_crypto::PseudonymKey;
+
 pub use compile::{Column, ColumnSource};
 pub use config::{DetectConfig, FieldConfig, FieldType, PolicyConfig, RecordConfig, SetValue, Unlisted};
 pub(crate) use node::{FieldRule, Node};
@@ -28,6 +30,8 @@ pub struct Policy {
     pub(crate) flatten: Option<String>,
     pub(crate) required: Vec<FieldPath>,
     pub(crate) root: Node,
+    /// For `set: uuid`, when a field asks for it.
+    pub(crate) uuid_key: Option<Arc<PseudonymKey>>,
     pub(crate) detect: Option<DetectPolicy>,
     columns: Vec<Column>,
 }

@@ -106,7 +106,6 @@ impl Node {
         children.for_each(Node::finish);
         self.any_member.iter_mut().chain(&mut self.any_element).for_each(|node| node.finish());
         self.index = self.members.iter().enumerate().map(|(at, (name, _))| (name.clone(), at)).collect();
-        self.set = self.set.drain(..).collect();
         self.renames = self
             .members
             .iter()

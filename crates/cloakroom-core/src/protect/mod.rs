@@ -91,7 +91,7 @@ pub struct BuildContext<'a> {
 }
 
 impl BuildContext<'_> {
-    fn keys(&self) -> Result<Arc<dyn KeyProvider>, String> {
+    pub(crate) fn keys(&self) -> Result<Arc<dyn KeyProvider>, String> {
         self.keys.cloned().ok_or_else(|| {
             "needs a key and there is none; make one with `cloakroom keys init`, or set CLOAKROOM_KEY".to_owned()
         })

@@ -9,6 +9,7 @@ mod template;
 use std::path::PathBuf;
 
 use cloakroom_core::located::{Located, OrderedMap};
+use cloakroom_core::policy::config::present;
 use cloakroom_core::policy::{DetectConfig, FieldConfig, PolicyConfig, RecordConfig};
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -42,6 +43,7 @@ pub struct PipelineFile<S, K> {
     #[serde(default)]
     pub fields: OrderedMap<FieldConfig>,
     /// What happens to sensitive values in fields that are not named.
+    #[serde(default, deserialize_with = "present")]
     pub detect: Option<DetectConfig>,
     /// Where records go.
     pub sink: Option<K>,
@@ -166,6 +168,7 @@ mod tests {
             ("fields:\n  ip: { type: strnig }\n", "p.yaml:2:15: unknown variant `strnig`; did you mean `string`?"),
             ("fields:\n  ip: {}\n  ip: {}\n", "p.yaml:3:3: duplicate"),
             ("batch: { records: 0 }\n", "must be at least 1"),
+            ("detect:\n", "p.yaml:"),
             ("record: [\n", "p.yaml:"),
         ] {
             let message = error(text);

@@ -35,10 +35,14 @@ impl Connector {
             #[cfg(unix)]
             Host::Unix(_) => true,
         };
-        if !text.contains("sslmode=") {
-            // Inside this machine nobody listens, and the certificates that packages make for themselves are
-            // trusted by nobody; across a network there is no falling back to plain text.
-            let local = config.get_hosts().iter().all(is_local);
+        if config.get_hosts().is_empty() && config.get_hostaddrs().is_empty() {
+            return Err(ConnectorError::configuration("`sink.postgres.url` names no host; is it empty?"));
+        }
+        if config.get_ssl_mode() == SslMode::Prefer {
+            // The default. Inside this machine nobody listens, and the certificates that packages make for
+            // themselves are trusted by nobody; across a network there is no falling back to plain text.
+            let local = config.get_hosts().iter().all(is_local)
+                && config.get_hostaddrs().iter().all(std::net::IpAddr::is_loopback);
             config.ssl_mode(if local { SslMode::Disable } else { SslMode::Require });
         }
         if config.get_connect_timeout().is_none() {

@@ -239,9 +239,9 @@ fn encode_value(column: &Column, value: &Value, out: &mut Vec<u8>) -> Result<(),
     }
     let start = out.len();
     out.extend_from_slice(&[0; 4]);
-    put_value(column, value, out).map_err(|(kind, detail)| RecordError::at(kind, column.name.clone(), detail))?;
+    put_value(column, value, out).map_err(|(kind, detail)| RecordError::at(kind, safe_path(&column.name), detail))?;
     let length = i32::try_from(out.len() - start - 4)
-        .map_err(|_| RecordError::at(RecordErrorKind::TooLarge, column.name.clone(), "more than 2 GiB"))?;
+        .map_err(|_| RecordError::at(RecordErrorKind::TooLarge, safe_path(&column.name), "more than 2 GiB"))?;
     out[start..start + 4].copy_from_slice(&length.to_be_bytes());
     Ok(())
 }

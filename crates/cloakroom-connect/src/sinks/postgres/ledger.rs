@@ -149,6 +149,13 @@ impl PgLedger {
         );
         let rows = client.query(&sql, &[&self.pipeline, &ids]).await.map_err(|error| pg_error(&error))?;
         let mut fresh: HashSet<String> = rows.into_iter().map(|row| row.get(0)).collect();
+        if fresh.len() < ids.len() {
+            // An id that comes again and again is remembered from the last time on, not from the first.
+            let again = format!(
+                "UPDATE {table} SET seen_at = now() WHERE pipeline = $1 AND id = ANY($2) AND seen_at < now() - interval '1 day'"
+            );
+            client.execute(&again, &[&self.pipeline, &ids]).await.map_err(|error| pg_error(&error))?;
+        }
         Ok(ids.iter().map(|id| fresh.remove(id)).collect())
     }
 

@@ -41,10 +41,18 @@ pub(super) fn set_position(connection: &Connection, pipeline: &str, partition: &
 
 /// Remembers an id; false when it was known.
 pub(super) fn remember(connection: &Connection, pipeline: &str, id: &str) -> Result<bool> {
-    connection
+    let now = unix_seconds();
+    let fresh = connection
         .prepare_cached("INSERT OR IGNORE INTO cloakroom_ledger_ids (pipeline, id, seen_at) VALUES (?1, ?2, ?3)")?
-        .execute(params![pipeline, id, unix_seconds()])
-        .map(|changed| changed > 0)
+        .execute(params![pipeline, id, now])?
+        > 0;
+    if !fresh {
+        // An id that comes again and again is remembered from the last time on, not from the first.
+        let again =
+            "UPDATE cloakroom_ledger_ids SET seen_at = ?3 WHERE pipeline = ?1 AND id = ?2 AND seen_at < ?3 - 86400";
+        connection.prepare_cached(again)?.execute(params![pipeline, id, now])?;
+    }
+    Ok(fresh)
 }
 
 /// Forgets an id, so that its record may come again.
