@@ -23,7 +23,7 @@ pub(super) async fn copy(
     let columns: Vec<&str> = encoded.columns.iter().map(|at| table.columns[*at].name.as_str()).collect();
     let mut refused = Vec::new();
     // Ranges of rows still to be copied, the first on top.
-    let mut ranges = Vec::from([0..encoded.row_count()]);
+    let mut ranges: Vec<_> = std::iter::once(0..encoded.row_count()).collect();
     while let Some(range) = ranges.pop() {
         if range.is_empty() {
             continue;

@@ -1,10 +1,10 @@
 //! PostgreSQL: COPY BINARY and the ledger in one transaction.
 //!
-//! - [`connect`]: connections, TLS, what an SQLSTATE means
-//! - [`table`]: the table's columns, held against the policy before the first record; created on wish
-//! - [`encode`]: records to COPY's binary rows
-//! - [`copy`]: rows into the table, straight or through a staging table and one upsert; bad rows found by bisection
-//! - [`ledger`]: what was delivered, in the same transaction
+//! - `connect`: connections, TLS, what an SQLSTATE means
+//! - `table`: the table's columns, held against the policy before the first record; created on wish
+//! - `encode`: records to COPY's binary rows
+//! - `copy`: rows into the table, straight or through a staging table and one upsert; bad rows found by bisection
+//! - `ledger`: what was delivered, in the same transaction
 
 mod connect;
 mod copy;
