@@ -1,5 +1,6 @@
 """What both benchmarks share: running programs with their CPU seconds and peak memory, and tables."""
 
+import argparse
 import json
 import os
 import pathlib
@@ -9,6 +10,19 @@ import sys
 import time
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
+
+
+def arguments(doc, rival, rival_help):
+    """What both benchmarks are told on the command line; makes their folder."""
+    parser = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rows", type=int, default=1_000_000)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--folder", type=pathlib.Path, default=ROOT / "target" / "bench")
+    parser.add_argument(rival, help=rival_help)
+    parser.add_argument("--json", help="where to write the figures")
+    options = parser.parse_args()
+    options.folder.mkdir(parents=True, exist_ok=True)
+    return options
 
 
 def build():

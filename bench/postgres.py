@@ -9,7 +9,6 @@ own is started on 127.0.0.1 with default settings and stopped at the end; its CP
     bench/postgres.py --benthos /path/to/benthos       # the engine of Redpanda Connect, as a rival
 """
 
-import argparse
 import itertools
 import os
 import pathlib
@@ -17,7 +16,7 @@ import subprocess
 import sys
 import time
 
-from common import ROOT, build, environment, keys, measured, median, rounds, sample, save, table
+from common import ROOT, arguments, build, environment, keys, measured, median, rounds, sample, save, table
 
 COLUMNS = "user_id, device_type, masked_ip, masked_device_id, locale, app_version, create_date"
 CREATE = """DROP TABLE IF EXISTS user_logins;
@@ -92,14 +91,7 @@ def server_cpu(pid):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rows", type=int, default=1_000_000)
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--folder", type=pathlib.Path, default=ROOT / "target" / "bench")
-    parser.add_argument("--benthos", help="a Benthos binary, to run beside")
-    parser.add_argument("--json", help="where to write the figures")
-    options = parser.parse_args()
-    options.folder.mkdir(parents=True, exist_ok=True)
+    options = arguments(__doc__, "--benthos", "a Benthos binary, to run beside")
     cloakroom = build()
     environ = environment(options.folder)
     keys(cloakroom, environ)

@@ -10,13 +10,10 @@ costs), and beside VRL, the language of Vector, when its command line is given:
 Fails when a raw value is found in the output. All contenders run in turn on the same core.
 """
 
-import argparse
 import json
-import pathlib
-import re
 import sys
 
-from common import ROOT, build, environment, keys, measured, median, rounds, sample, save, table
+from common import arguments, build, environment, keys, measured, median, rounds, sample, save, table
 
 POLICY = """name: customers
 fields:
@@ -48,14 +45,7 @@ def leaks(raw, protected):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rows", type=int, default=1_000_000)
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--folder", type=pathlib.Path, default=ROOT / "target" / "bench")
-    parser.add_argument("--vrl", help="the command line of VRL, to run beside")
-    parser.add_argument("--json", help="where to write the figures")
-    options = parser.parse_args()
-    options.folder.mkdir(parents=True, exist_ok=True)
+    options = arguments(__doc__, "--vrl", "the command line of VRL, to run beside")
     cloakroom = build()
     environ = environment(options.folder)
     keys(cloakroom, environ)

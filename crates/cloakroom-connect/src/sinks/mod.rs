@@ -1,6 +1,7 @@
 //! Where records are kept.
 
 pub mod file;
+mod key;
 pub mod postgres;
 pub mod sqlite;
 pub mod text;

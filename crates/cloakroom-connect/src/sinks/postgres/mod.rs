@@ -44,8 +44,9 @@ pub struct Config {
     pub create_table: bool,
     /// The columns that identify a row: a record replaces the row with its key, and columns for which it
     /// has nothing become null. Without it rows are added.
-    #[serde(default)]
-    pub key: Option<Key>,
+    #[serde(default, deserialize_with = "super::key::one_or_many")]
+    #[schemars(with = "Option<super::key::OneOrMany>")]
+    pub key: Option<Vec<String>>,
     /// Which certificates are trusted.
     #[serde(default)]
     pub tls: TlsConfig,
@@ -58,25 +59,6 @@ fn ninety() -> u32 {
     90
 }
 
-/// One column, or several.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
-#[serde(untagged)]
-pub enum Key {
-    /// One column.
-    One(String),
-    /// Several columns together.
-    Many(Vec<String>),
-}
-
-impl Key {
-    fn columns(&self) -> Vec<String> {
-        match self {
-            Self::One(column) => vec![column.clone()],
-            Self::Many(columns) => columns.clone(),
-        }
-    }
-}
-
 /// Builds the sink.
 ///
 /// # Errors
@@ -86,7 +68,7 @@ pub fn build(config: &Config, context: &SinkContext) -> Result<Box<dyn Sink>, Co
         connector: Connector::new(&config.url, &config.tls)?,
         name: TableName::parse(&config.table)?,
         create: config.create_table,
-        key: config.key.as_ref().map(Key::columns).unwrap_or_default(),
+        key: config.key.clone().unwrap_or_default(),
         policy: Arc::clone(&context.policy),
         ledger: PgLedger::new(context.pipeline.clone(), config.ledger_days),
         table: None,

@@ -26,7 +26,7 @@ use cloakroom_pipeline::error::{ConnectorError, ErrorKind};
 use cloakroom_pipeline::sink::{Ledger, RowOutcome, Sink, SinkBatch};
 use cloakroom_pipeline::state::sqlite_error;
 use schemars::JsonSchema;
-use serde::{Deserialize, Deserializer};
+use serde::Deserialize;
 
 use crate::context::SinkContext;
 use session::Session;
@@ -44,8 +44,8 @@ pub struct Config {
     pub create_table: bool,
     /// One column or a list of them: a record whose key is there already replaces what it brings, instead of
     /// being added. An existing table needs a primary key or unique index on exactly these columns.
-    #[serde(default, deserialize_with = "one_or_many")]
-    #[schemars(with = "Option<OneOrMany>")]
+    #[serde(default, deserialize_with = "super::key::one_or_many")]
+    #[schemars(with = "Option<super::key::OneOrMany>")]
     pub key: Option<Vec<String>>,
     /// How many days the ledger knows the records of sources without order, such as queues (default 90).
     #[serde(default = "ninety")]
@@ -58,23 +58,6 @@ fn yes() -> bool {
 
 fn ninety() -> u32 {
     90
-}
-
-/// A column's name, or a list of names.
-#[derive(Deserialize, JsonSchema)]
-#[serde(untagged, expecting = "a column's name or a list of names")]
-enum OneOrMany {
-    /// A single column.
-    One(String),
-    /// Several columns together.
-    Many(Vec<String>),
-}
-
-fn one_or_many<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Vec<String>>, D::Error> {
-    Ok(Option::<OneOrMany>::deserialize(deserializer)?.map(|names| match names {
-        OneOrMany::One(name) => vec![name],
-        OneOrMany::Many(names) => names,
-    }))
 }
 
 /// A configuration that was found to make sense, with its policy.
