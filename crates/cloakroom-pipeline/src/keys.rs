@@ -175,6 +175,20 @@ pub fn private_folder(folder: &Path) -> Result<(), ConnectorError> {
     builder.create(folder).map_err(|error| ConnectorError::io(format!("folder {}", folder.display()), &error))
 }
 
+/// Makes a file that only its owner can read, when it is not there and `create` says so. For databases:
+/// made before SQLite does it, it is never readable by others, not even for a moment, and SQLite gives its
+/// log the same permissions.
+///
+/// # Errors
+/// When it cannot be made, or is not there and shall not be made.
+pub fn private_file(path: &Path, create: bool) -> std::io::Result<()> {
+    let mut options = fs::OpenOptions::new();
+    options.write(true).create(create).truncate(false);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(path).map(drop)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

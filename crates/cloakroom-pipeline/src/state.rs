@@ -46,8 +46,9 @@ impl StateStore {
         if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
             crate::keys::private_folder(folder)?;
         }
-        make_private(path)?;
         let name = path.display();
+        let failed = |error| ConnectorError::io(format!("state store {name}"), &error);
+        crate::keys::private_file(path, true).map_err(failed)?;
         let sqlite = |error| sqlite_error(&error).context(format!("state store {name}"));
         let connection = Connection::open(path).map_err(sqlite)?;
         connection.busy_timeout(Duration::from_secs(10)).map_err(sqlite)?;
@@ -94,18 +95,6 @@ impl StateStore {
             Ok(result) => result.map_err(|error| sqlite_error(&error).context("state store")),
             Err(_) => Err(ConnectorError::new(ErrorKind::Internal, "state store: the worker thread ended")),
         }
-    }
-}
-
-/// Makes the file before SQLite does, so that it is never readable by others, not even for a moment.
-fn make_private(path: &Path) -> Result<(), ConnectorError> {
-    let mut options = std::fs::OpenOptions::new();
-    options.write(true).create(true).truncate(false);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    match options.open(path) {
-        Ok(_) => Ok(()),
-        Err(error) => Err(ConnectorError::io(format!("state store {}", path.display()), &error)),
     }
 }
 

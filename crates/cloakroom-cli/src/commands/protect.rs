@@ -30,8 +30,8 @@ pub(crate) async fn protect(options: ProtectOptions) -> Result<u8, Failure> {
     // memory at a few dozen megabytes.
     let context =
         SourceContext { batch: BatchConfig { records: 1_000, bytes: 1024 * 1024 }, ..loaded.source_context()? };
-    let source = sources::file::Config { path: literal(&input) };
-    let sink = sinks::file::Config { path: literal(&output_file), format: Default::default(), replace: true };
+    let source = sources::file::Config { path: Template::literal(&input) };
+    let sink = sinks::file::Config { path: Template::literal(&output_file), format: Default::default(), replace: true };
     let mut reports = 0;
     let report = move |delivery: &cloakroom_pipeline::Delivery, error: &cloakroom_core::RecordError| {
         reports += 1;
@@ -60,9 +60,4 @@ pub(crate) async fn protect(options: ProtectOptions) -> Result<u8, Failure> {
         Output::Human => {}
     }
     Ok(exit_code(&summary))
-}
-
-/// A file name from the command line is taken as it is: `${…}` in it is no variable.
-fn literal(name: &str) -> Template {
-    Template::literal(name)
 }

@@ -308,9 +308,8 @@ impl Sink for FileSink {
 
     async fn commit(&mut self) -> Result<(), ConnectorError> {
         let Some(Staged { bytes, mut entry }) = self.staged.take() else { return Ok(()) };
-        let (length, own_length) = (self.known.length, self.known.own_length);
-        entry.length = length + bytes.len() as u64;
-        let known = (length, own_length);
+        let known = (self.known.length, self.known.own_length);
+        entry.length = known.0 + bytes.len() as u64;
         let work = move |target: &mut Target| target.append(&bytes, known, &entry).map(|own| (own, bytes, entry));
         let (own_length, bytes, entry) = self.blocking(work).await?;
         self.any = entry.any;

@@ -1,12 +1,12 @@
 //! One open database: batches are staged in a transaction, and made visible together with the ledger.
 
 use std::collections::HashMap;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use cloakroom_core::{ProtectedRecord, RecordError};
 use cloakroom_pipeline::error::{ConnectorError, ErrorKind};
+use cloakroom_pipeline::keys::private_file;
 use cloakroom_pipeline::sink::{RowOutcome, SinkBatch};
 use cloakroom_pipeline::source::Progress;
 use rusqlite::{Connection, OpenFlags, TransactionBehavior, ffi};
@@ -59,7 +59,10 @@ impl Staged {
 impl Session {
     /// Opens the database, makes what is to be made, and checks that the policy's records fit.
     pub(super) fn open(target: &Target) -> Result<Self, ConnectorError> {
-        make_private(&target.path, target.create_table)?;
+        private_file(&target.path, target.create_table).map_err(|error| match error.kind() {
+            std::io::ErrorKind::NotFound if !target.create_table => table::no_file(),
+            _ => ConnectorError::io("the file", &error),
+        })?;
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let mut connection = Connection::open_with_flags(&target.path, flags).map_err(sqlite)?;
         connection.busy_timeout(PATIENCE).map_err(sqlite)?;
@@ -277,18 +280,4 @@ enum Inserted {
     All(Vec<RowOutcome>),
     /// A record made the database roll the whole transaction back.
     RolledBack { by: usize, error: RecordError },
-}
-
-/// Makes the file before SQLite does, so that it is never readable by others, not even for a moment.
-/// SQLite gives its log the same permissions.
-fn make_private(path: &Path, create: bool) -> Result<(), ConnectorError> {
-    let mut options = std::fs::OpenOptions::new();
-    options.write(true).create(create).truncate(false);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    match options.open(path) {
-        Ok(_) => Ok(()),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound && !create => Err(table::no_file()),
-        Err(error) => Err(ConnectorError::io("the file", &error)),
-    }
 }

@@ -104,10 +104,10 @@ fn first_character(reader: &mut dyn Read, input: &Input) -> Result<(Vec<u8>, Opt
     Ok((head, None))
 }
 
-fn too_large(bytes: Bytes, size: u64) -> Payload {
-    let kept = if bytes.is_empty() { "; it was not kept" } else { "" };
-    let error = RecordError::new(RecordErrorKind::TooLarge, format!("{size} bytes{kept}"));
-    Payload::Unusable { bytes, error }
+/// A record of which only the place and the size are known.
+fn too_large(size: u64) -> Payload {
+    let error = RecordError::new(RecordErrorKind::TooLarge, format!("{size} bytes; it was not kept"));
+    Payload::Unusable { bytes: Bytes::new(), error }
 }
 
 /// What lines become.
@@ -132,7 +132,7 @@ impl Lines for OneEach {
     }
 
     fn oversize(&mut self, size: u64, start: u64, next: u64, number: u64) -> Option<Framed> {
-        Some(Framed { payload: too_large(Bytes::new(), size), number, start, end: next, sample: (start, Bytes::new()) })
+        Some(Framed { payload: too_large(size), number, start, end: next, sample: (start, Bytes::new()) })
     }
 
     fn end(&mut self) -> Option<Framed> {
@@ -187,7 +187,7 @@ impl Lines for Blocks {
         self.number += 1;
         let block = self.block.split().freeze();
         let sample = std::mem::take(&mut self.last);
-        let payload = if size > KEEP as u64 { too_large(Bytes::new(), size) } else { Payload::KeyValue(block) };
+        let payload = if size > KEEP as u64 { too_large(size) } else { Payload::KeyValue(block) };
         Some(Framed { payload, number: self.number, start: self.start, end: self.end, sample })
     }
 }
@@ -302,7 +302,7 @@ fn array(
             let end = start + element.length;
             let sample = (start, element.bytes.clone());
             let whole = element.bytes.len() as u64 == element.length;
-            let payload = if whole { Payload::Json(element.bytes) } else { too_large(Bytes::new(), element.length) };
+            let payload = if whole { Payload::Json(element.bytes) } else { too_large(element.length) };
             out.record(Framed { payload, number, start, end, sample })?;
         }
         // What could be cut was handed out; the rest cannot be understood.

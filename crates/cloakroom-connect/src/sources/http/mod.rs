@@ -190,16 +190,11 @@ impl Source for HttpSource {
     async fn open(&mut self, _ledger: &mut dyn Ledger) -> Result<(), ConnectorError> {
         let reader = Arc::clone(&self.reader);
         self.batches = Some(Prefetch::task(|sender| async move {
-            let reading = tokio::spawn(async move {
-                tokio::select! {
-                    read = reader.read(&sender) => read,
-                    // Nobody takes records any more: do not wait out a pause first.
-                    () = sender.closed() => Err(gone()),
-                }
-            });
-            // A task that panics only closes its queue, which would look like the end of the list.
-            let broke = |_| Err(ConnectorError::new(ErrorKind::Internal, "the task that reads the pages broke down"));
-            reading.await.unwrap_or_else(broke)
+            tokio::select! {
+                read = reader.read(&sender) => read,
+                // Nobody takes records any more: do not wait out a pause first.
+                () = sender.closed() => Err(gone()),
+            }
         }));
         Ok(())
     }
