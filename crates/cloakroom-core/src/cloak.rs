@@ -67,6 +67,7 @@ impl Cloak {
             ingest,
             path: String::new(),
             findings: Vec::new(),
+            scratch: detect::Scratch::default(),
         };
         walk.object(&mut content, Some(&self.policy.root))?;
         let findings = walk.findings;
@@ -102,6 +103,7 @@ struct Walk<'a> {
     /// The path of the value at hand in the protected record.
     path: String,
     findings: Vec<Finding>,
+    scratch: detect::Scratch,
 }
 
 impl<'a> Walk<'a> {
@@ -291,7 +293,7 @@ impl<'a> Walk<'a> {
         &self,
         protection: &dyn Protection,
         value: Value,
-        entity: Option<&'static str>,
+        entity: Option<&str>,
     ) -> Result<Applied, RecordError> {
         let context = FieldContext {
             tenant: &self.policy.tenant,
@@ -306,18 +308,18 @@ impl<'a> Walk<'a> {
     /// Replaces what detectors find in a text, back to front so that earlier spans stay where they are.
     fn detect(&mut self, text: &mut CompactString) -> Result<bool, RecordError> {
         let Some(policy) = &self.policy.detect else { return Ok(false) };
-        let found = detect::detect(text);
+        let mut found = Vec::new();
+        policy.detector.find(text.as_bytes(), &[&self.path], &mut self.scratch, &mut found);
         if found.is_empty() {
             return Ok(false);
         }
         let mut changed = text.to_string();
-        for detected in found.iter().rev() {
-            let own =
-                policy.entities.iter().find(|(entity, _)| entity == detected.entity).map(|(_, protection)| protection);
+        for detection in found.iter().rev() {
+            let rule = policy.detector.rule(detection.rule);
+            let own = policy.entities.iter().find(|(entity, _)| *entity == rule.entity).map(|(_, protection)| protection);
             let protection = own.unwrap_or(&policy.everywhere);
-            let span = detected.span.range.clone();
-            let applied =
-                self.protect(protection.as_ref(), Value::string(&text[span.clone()]), Some(detected.entity))?;
+            let span = detection.start..detection.end;
+            let applied = self.protect(protection.as_ref(), Value::string(&text[span.clone()]), Some(&rule.entity))?;
             match applied {
                 Applied::Value(Value::String(replacement)) => changed.replace_range(span, &replacement),
                 // Only text can stand inside a text; the policy is checked for it, this keeps it closed.
@@ -325,13 +327,16 @@ impl<'a> Walk<'a> {
             }
         }
         let path = safe_path(&self.path);
-        self.findings.extend(found.into_iter().map(|detected| Finding {
-            path: path.clone(),
-            span: detected.span.range,
-            entity: detected.entity,
-            rule: detected.rule,
-            confidence: detected.span.confidence,
-            validated: detected.span.validated,
+        self.findings.extend(found.into_iter().map(|detection| {
+            let rule = policy.detector.rule(detection.rule);
+            Finding {
+                path: path.clone(),
+                span: detection.start..detection.end,
+                entity: rule.entity.clone(),
+                rule: rule.id.clone(),
+                confidence: detection.confidence,
+                validated: detection.validated,
+            }
         }));
         *text = changed.into();
         Ok(true)

@@ -249,7 +249,7 @@ detect: { everywhere: redact, entities: { CREDIT_CARD: { mask: pan } } }
     let cloak = compile(yaml).unwrap();
     let payload = Payload::Json(Bytes::from(format!(r#"{{"free":["{text}"]}}"#)));
     let record = cloak.process(id(), &payload, IngestTime::from_unix_seconds(0)).unwrap();
-    let found: Vec<_> = record.findings().iter().map(|f| (f.path.as_str(), f.entity, f.span.clone())).collect();
+    let found: Vec<_> = record.findings().iter().map(|f| (f.path.as_str(), f.entity.as_ref(), f.span.clone())).collect();
     assert_eq!(
         found,
         [("free[0]", "EMAIL_ADDRESS", 0..13), ("free[0]", "CREDIT_CARD", 15..34), ("free[0]", "EMAIL_ADDRESS", 39..52)]

@@ -1,5 +1,6 @@
 //! What a detector found: positions and names, never the value.
 
+use std::borrow::Cow;
 use std::ops::Range;
 
 /// One sensitive value, by its place.
@@ -10,9 +11,9 @@ pub struct Finding {
     /// Byte range in the field's original UTF-8 text.
     pub span: Range<usize>,
     /// What kind of value it is, for example `EMAIL_ADDRESS`.
-    pub entity: &'static str,
+    pub entity: Cow<'static, str>,
     /// The rule that found it.
-    pub rule: &'static str,
+    pub rule: Cow<'static, str>,
     /// 0 (a guess) to 1 (certain).
     pub confidence: f32,
     /// True when a checksum or another check beyond the pattern succeeded.

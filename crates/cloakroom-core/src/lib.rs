@@ -26,14 +26,13 @@ pub mod value;
 pub mod dates;
 
 mod cloak;
-mod detect;
+pub mod detect;
 mod record;
 
 pub use cloak::Cloak;
 pub use compact_str::CompactString;
 pub use dates::IngestTime;
 pub use decode::{Format, Limits, Payload};
-pub use detect::{DETECTORS, Detector, Span};
 pub use error::{PolicyError, RecordError, RecordErrorKind};
 pub use finding::Finding;
 pub use policy::{Policy, PolicyConfig};

@@ -1,98 +1,169 @@
-//! Detection: finds sensitive values inside texts that no field rule names.
+//! Detection: finds sensitive values in texts.
 //!
-//! A detector is one file here and one line in [`DETECTORS`]. Detectors see a text and report spans;
-//! what happens to a span is the policy's business.
+//! Rules are data (`rules/*.yaml`, see the README there); validators are functions (`validate/`). A text's way:
+//!
+//! ```text
+//! text ──engine──▶ raw matches ──compiled──▶ group, edges, entropy, validators ──context──▶ confidence ──overlap──▶ detections
+//! ```
+//!
+//! `reference` finds the same in the plainest way; tests and the fuzz target hold the engine against it.
 
-use std::ops::Range;
+mod compiled;
+mod context;
+mod edges;
+mod entropy;
+mod overlap;
+mod pem;
+mod reference;
+mod rule;
+mod stream;
+mod validate;
 
-mod credit_card;
-mod email_address;
+use std::collections::BTreeMap;
 
-/// A span found by a detector.
+use compiled::{CompiledRule, look_around};
+use context::{ContextIndex, Hits};
+pub use rule::{Edges, Extend, Rule, RuleSpec, built_in};
+pub use stream::{Found, Place, Scanner};
+pub use validate::{Candidate, Digits, Validator, Verdict};
+
+use crate::error::did_you_mean;
+
+/// Confidence below which nothing is reported, unless the user says otherwise.
+pub const DEFAULT_THRESHOLD: f32 = 0.5;
+
+/// A value that was found, by its place; never the value.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Span {
-    /// Byte range in the text.
-    pub range: Range<usize>,
-    /// 0 to 1.
+pub struct Detection {
+    /// Where it begins, in bytes.
+    pub start: usize,
+    /// Where it ends, in bytes.
+    pub end: usize,
+    /// Which rule found it: [`Detector::rule`].
+    pub rule: u32,
+    /// 0 (a guess) to 1 (certain).
     pub confidence: f32,
     /// True when a checksum succeeded.
     pub validated: bool,
 }
 
-/// Finds one kind of value.
-pub trait Detector: Send + Sync {
-    /// The entity type in findings, for example `EMAIL_ADDRESS`.
-    fn entity(&self) -> &'static str;
-
-    /// The rule's id.
-    fn rule(&self) -> &'static str;
-
-    /// Reports every value in the text. Linear in its length.
-    fn detect(&self, text: &str, emit: &mut dyn FnMut(Span));
+/// Which rules a [`Detector`] has and what it reports.
+#[derive(Clone, Debug)]
+pub struct Selection {
+    /// Rules of the user's own, beside the built-in ones.
+    pub custom: Vec<Rule>,
+    /// Only these entities, opt-in ones among them; `None` for all but opt-in ones.
+    pub only: Option<Vec<String>>,
+    /// Opt-in entities in addition.
+    pub also: Vec<String>,
+    /// Not these entities or rule ids.
+    pub without: Vec<String>,
+    /// Confidence from which findings are reported.
+    pub threshold: f32,
+    /// The same for single entities.
+    pub thresholds: BTreeMap<String, f32>,
 }
 
-/// Every detector there is.
-pub const DETECTORS: &[&dyn Detector] = &[&email_address::EmailAddress, &credit_card::CreditCard];
-
-/// A span with its detector.
-pub(crate) struct Detected {
-    pub(crate) span: Span,
-    pub(crate) entity: &'static str,
-    pub(crate) rule: &'static str,
-}
-
-/// Runs all detectors; where spans overlap, the validated one wins, then the more confident, then the longer.
-pub(crate) fn detect(text: &str) -> Vec<Detected> {
-    let mut found: Vec<Detected> = Vec::new();
-    for detector in DETECTORS {
-        detector.detect(text, &mut |span| {
-            found.push(Detected { span, entity: detector.entity(), rule: detector.rule() });
-        });
+impl Default for Selection {
+    fn default() -> Self {
+        Self {
+            custom: Vec::new(),
+            only: None,
+            also: Vec::new(),
+            without: Vec::new(),
+            threshold: DEFAULT_THRESHOLD,
+            thresholds: BTreeMap::new(),
+        }
     }
-    if found.len() > 1 {
-        let weight = |d: &Detected| (d.span.validated, (d.span.confidence * 1000.0) as u32, d.span.range.len());
-        found.sort_by(|a, b| weight(b).cmp(&weight(a)).then(a.span.range.start.cmp(&b.span.range.start)));
-        let mut kept: Vec<Detected> = Vec::new();
-        for candidate in found {
-            let free = |k: &Detected| {
-                k.span.range.end <= candidate.span.range.start || candidate.span.range.end <= k.span.range.start
-            };
-            if kept.iter().all(free) {
-                kept.push(candidate);
+}
+
+/// Rules compiled for searching. Shared between threads; each has a [`Scratch`] of its own.
+pub struct Detector {
+    rules: Vec<CompiledRule>,
+    thresholds: Vec<f32>,
+    context: ContextIndex,
+    reference: reference::Reference,
+}
+
+/// Memory that searches use again and again.
+#[derive(Default)]
+pub struct Scratch {
+    hits: Hits,
+}
+
+impl Detector {
+    /// Compiles the selected rules.
+    ///
+    /// # Errors
+    /// A word in the selection that names nothing, with the nearest that does; what is wrong with a rule.
+    pub fn new(selection: &Selection) -> Result<Self, String> {
+        let every = || built_in().iter().chain(&selection.custom);
+        let named = selection.only.iter().flatten().chain(&selection.also).chain(selection.thresholds.keys());
+        for word in named {
+            if !every().any(|rule| rule.entity == *word) {
+                return Err(format!("no entity `{word}`{}", did_you_mean(word, every().map(|rule| rule.entity.as_ref()))));
             }
         }
-        kept.sort_by_key(|d| d.span.range.start);
-        return kept;
+        for word in &selection.without {
+            if !every().any(|rule| rule.entity == *word || rule.id == *word) {
+                let names = every().flat_map(|rule| [rule.entity.as_ref(), rule.id.as_ref()]);
+                return Err(format!("no entity or rule `{word}`{}", did_you_mean(word, names)));
+            }
+        }
+        let wanted = |rule: &&Rule| {
+            let named = |list: &[String]| list.iter().any(|word| *word == rule.entity);
+            let on = match &selection.only {
+                Some(only) => named(only),
+                None => !rule.opt_in || named(&selection.also),
+            };
+            on && !selection.without.iter().any(|word| *word == rule.entity || *word == rule.id)
+        };
+        let rules: Vec<&Rule> = every().filter(wanted).collect();
+        let threshold = |rule: &Rule| *selection.thresholds.get(rule.entity.as_ref()).unwrap_or(&selection.threshold);
+        Self::of(&rules, threshold)
     }
-    found
+
+    /// Compiles exactly these rules.
+    fn of(rules: &[&Rule], threshold: impl Fn(&Rule) -> f32) -> Result<Self, String> {
+        let compiled = rules.iter().map(|rule| CompiledRule::new(rule)).collect::<Result<Vec<_>, _>>()?;
+        let context = ContextIndex::new(rules.iter().map(|rule| (words(&rule.context), words(&rule.not_context))));
+        let thresholds = rules.iter().map(|rule| threshold(rule)).collect();
+        let reference = reference::Reference::new(&compiled)?;
+        Ok(Self { rules: compiled, thresholds, context, reference })
+    }
+
+    /// A rule by its number in a [`Detection`].
+    #[must_use]
+    pub fn rule(&self, index: u32) -> &Rule {
+        &self.rules[index as usize].rule
+    }
+
+    /// Finds everything in a text. `names` are words that belong to it: its field's name, the names on its path, its column.
+    /// Findings come in the order of the text and do not overlap.
+    pub fn find(&self, text: &[u8], names: &[&str], scratch: &mut Scratch, found: &mut Vec<Detection>) {
+        found.clear();
+        for (index, accepted) in self.reference.find(&self.rules, text) {
+            let rule = &self.rules[index];
+            look_around(&self.context, text, accepted.span.clone(), names, &mut scratch.hits);
+            let confidence = rule.confidence(index, &scratch.hits);
+            if confidence >= self.thresholds[index] {
+                found.push(Detection {
+                    start: accepted.span.start,
+                    end: accepted.span.end,
+                    rule: index as u32,
+                    confidence,
+                    validated: accepted.validated,
+                });
+            }
+        }
+        // The rule whose best confidence is higher is the more specific one.
+        overlap::choose(found, |d| (self.rules[d.rule as usize].best_confidence() * 1000.0) as u64);
+    }
+}
+
+fn words<'a>(list: &'a [std::borrow::Cow<'static, str>]) -> impl Iterator<Item = &'a str> + use<'a> {
+    list.iter().map(AsRef::as_ref)
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn every_detector_has_a_name_of_its_own() {
-        let mut rules: Vec<_> = DETECTORS.iter().map(|d| d.rule()).collect();
-        rules.sort_unstable();
-        rules.dedup();
-        assert_eq!(rules.len(), DETECTORS.len());
-        for detector in DETECTORS {
-            assert!(detector.entity().bytes().all(|b| b.is_ascii_uppercase() || b == b'_'));
-        }
-    }
-
-    #[test]
-    fn spans_come_in_order_and_do_not_overlap() {
-        let text = "4111 1111 1111 1111 or 4111111111111111@example.com and b@example.org";
-        let entities: Vec<_> = detect(text).iter().map(|d| (d.entity, &text[d.span.range.clone()])).collect();
-        assert_eq!(
-            entities,
-            [
-                ("CREDIT_CARD", "4111 1111 1111 1111"),
-                ("CREDIT_CARD", "4111111111111111"),
-                ("EMAIL_ADDRESS", "b@example.org")
-            ]
-        );
-    }
-}
+mod catalogue_tests;

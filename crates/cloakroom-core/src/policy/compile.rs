@@ -9,7 +9,7 @@ use super::config::{FieldConfig, FieldType, PolicyConfig, SetValue};
 use super::{DetectPolicy, FieldRule, Node, Policy};
 use crate::dates::DateFormat;
 use crate::decode::Limits;
-use crate::detect::DETECTORS;
+use crate::detect::{Detector, Selection};
 use crate::error::{PolicyError, did_you_mean};
 use crate::keys::KeyProvider;
 use crate::located::{Located, Position};
@@ -202,18 +202,18 @@ fn detect_policy(config: &super::DetectConfig, context: &BuildContext<'_>) -> Re
     let everywhere = for_text(&config.everywhere)?;
     let mut entities = Vec::new();
     for (name, spec) in &config.entities.0 {
-        let known = DETECTORS.iter().map(|detector| detector.entity());
-        if !known.clone().any(|entity| entity == name.value) {
-            let all: Vec<_> = known.clone().collect();
-            let near = did_you_mean(&name.value, known);
+        let known = || crate::detect::built_in().iter().map(|rule| rule.entity.as_ref());
+        if !known().any(|entity| entity == name.value) {
+            let near = did_you_mean(&name.value, known());
             return Err(PolicyError::new(
                 name.at,
-                format!("unknown entity `{}`{near}; there are {}", name.value, all.join(", ")),
+                format!("unknown entity `{}`{near}; `cloakroom rules list` shows all", name.value),
             ));
         }
         entities.push((name.value.clone(), for_text(spec)?));
     }
-    Ok(DetectPolicy { everywhere, entities })
+    let detector = Detector::new(&Selection::default()).map_err(|message| PolicyError::new(None, message))?;
+    Ok(DetectPolicy { everywhere, entities, detector })
 }
 
 /// What the policy says about one field of protected records. Only fields at the top of the protected

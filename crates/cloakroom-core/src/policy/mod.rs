@@ -42,6 +42,8 @@ pub(crate) struct DetectPolicy {
     pub(crate) everywhere: Arc<dyn Protection>,
     /// By entity type.
     pub(crate) entities: Vec<(String, Arc<dyn Protection>)>,
+    /// What finds them.
+    pub(crate) detector: crate::detect::Detector,
 }
 
 impl Policy {

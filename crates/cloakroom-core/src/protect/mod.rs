@@ -64,7 +64,7 @@ pub struct FieldContext<'a> {
     /// The field's path in the protected record.
     pub path: &'a str,
     /// What a detector found, when the value is a span of a text.
-    pub entity: Option<&'static str>,
+    pub entity: Option<&'a str>,
 }
 
 /// One way to protect a value.

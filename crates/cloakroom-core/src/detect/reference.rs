@@ -1,0 +1,82 @@
+//! The reference: the same findings as the engine's, found in the plainest way. One `RegexSet`-like pass says which rules match at
+//! all, then each of them searches on its own. It is what tests and the fuzz target hold the engine against.
+
+use regex_automata::hybrid::dfa::{Cache, DFA, OverlappingState};
+use regex_automata::meta::Regex;
+use regex_automata::{Anchored, Input, MatchKind, PatternSet};
+
+use super::compiled::{Accepted, CompiledRule, syntax_config};
+
+/// Regexes of rules, for searching one rule after the other.
+pub(crate) struct Reference {
+    all: Regex,
+    rules: Vec<(Regex, DFA)>,
+}
+
+impl Reference {
+    /// # Errors
+    /// A regex that does not compile.
+    pub(crate) fn new(rules: &[CompiledRule]) -> Result<Self, String> {
+        let patterns: Vec<&str> = rules.iter().map(|rule| rule.rule.regex.as_ref()).collect();
+        let build = |patterns: &[&str], kind| {
+            Regex::builder()
+                .configure(Regex::config().match_kind(kind).nfa_size_limit(None))
+                .syntax(syntax_config())
+                .build_many(patterns)
+                .map_err(|error| error.to_string())
+        };
+        let one = |pattern: &&str| {
+            let lazy = DFA::builder()
+                .configure(DFA::config().match_kind(MatchKind::All).skip_cache_capacity_check(true))
+                .syntax(syntax_config())
+                .build(pattern)
+                .map_err(|error| error.to_string())?;
+            Ok::<_, String>((build(&[pattern], MatchKind::LeftmostFirst)?, lazy))
+        };
+        Ok(Self {
+            all: build(&patterns, MatchKind::All)?,
+            rules: patterns.iter().map(one).collect::<Result<_, String>>()?,
+        })
+    }
+
+    /// Every accepted match of every rule, in the order of the rules and of the text.
+    pub(crate) fn find(&self, compiled: &[CompiledRule], text: &[u8]) -> Vec<(usize, Accepted)> {
+        let mut which = PatternSet::new(self.rules.len());
+        self.all.which_overlapping_matches(&Input::new(text), &mut which);
+        let mut found = Vec::new();
+        for pattern in which.iter() {
+            let (rule, (regex, lazy)) = (&compiled[pattern.as_usize()], &self.rules[pattern.as_usize()]);
+            let mut cache = lazy.create_cache();
+            let mut from = 0;
+            while let Some(first) = regex.find(Input::new(text).range(from..)) {
+                let ends = ends(lazy, &mut cache, text, first.start());
+                let longest = ends.iter().rev().take(if rule.rule.try_shorter { usize::MAX } else { 1 });
+                let accepted = longest
+                    .filter_map(|end| rule.accept(text, first.start()..*end).map(|accepted| (*end, accepted)))
+                    .next();
+                match accepted {
+                    Some((end, accepted)) => {
+                        from = end.max(accepted.span.end).max(first.start() + 1);
+                        found.push((pattern.as_usize(), accepted));
+                    }
+                    None => from = first.start() + 1,
+                }
+                if from > text.len() {
+                    break;
+                }
+            }
+        }
+        found
+    }
+}
+
+/// Every end of a match that starts at `start`, in order.
+fn ends(lazy: &DFA, cache: &mut Cache, text: &[u8], start: usize) -> Vec<usize> {
+    let input = Input::new(text).range(start..).anchored(Anchored::Yes);
+    let (mut state, mut ends) = (OverlappingState::start(), Vec::new());
+    while lazy.try_search_overlapping_fwd(cache, &input, &mut state).is_ok() {
+        let Some(end) = state.get_match() else { break };
+        ends.push(end.offset());
+    }
+    ends
+}
