@@ -98,7 +98,12 @@ impl CompiledRule {
         }
     }
 
-    /// True when context can change whether its findings are reported.
+    /// True when context words can change the confidence.
+    pub(crate) fn context_matters(&self) -> bool {
+        !self.rule.context.is_empty() || !self.rule.not_context.is_empty()
+    }
+
+    /// The most that it can have.
     pub(crate) fn best_confidence(&self) -> f32 {
         self.rule.confidence.max(self.rule.with_context)
     }

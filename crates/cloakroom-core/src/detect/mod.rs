@@ -11,7 +11,9 @@
 mod compiled;
 mod context;
 mod edges;
+mod engine;
 mod entropy;
+mod normalize;
 mod overlap;
 mod pem;
 mod reference;
@@ -19,11 +21,14 @@ mod rule;
 mod stream;
 mod validate;
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::ops::Range;
 
-use compiled::{CompiledRule, look_around};
+use compiled::{Accepted, CompiledRule, look_around};
 use context::{ContextIndex, Hits};
-pub use rule::{Edges, Extend, Rule, RuleSpec, built_in};
+use engine::{Ends, Engine};
+pub use rule::{Edges, Extend, Rule, RuleSpec, built_in, read_rules};
 pub use stream::{Found, Place, Scanner};
 pub use validate::{Candidate, Digits, Validator, Verdict};
 
@@ -82,13 +87,14 @@ pub struct Detector {
     rules: Vec<CompiledRule>,
     thresholds: Vec<f32>,
     context: ContextIndex,
-    reference: reference::Reference,
+    engine: Engine,
 }
 
 /// Memory that searches use again and again.
 #[derive(Default)]
 pub struct Scratch {
     hits: Hits,
+    ends: Ends,
 }
 
 impl Detector {
@@ -120,7 +126,13 @@ impl Detector {
         };
         let rules: Vec<&Rule> = every().filter(wanted).collect();
         let threshold = |rule: &Rule| *selection.thresholds.get(rule.entity.as_ref()).unwrap_or(&selection.threshold);
-        Self::of(&rules, threshold)
+        let detector = Self::of(&rules, threshold)?;
+        // Built-in rules are known to compile whole; those of the user are tried now rather than in the middle of a run.
+        let own = rules.iter().position(|rule| selection.custom.iter().any(|custom| std::ptr::eq(custom, *rule)));
+        if let Some(own) = own {
+            detector.engine.prepare(&detector.rules, own)?;
+        }
+        Ok(detector)
     }
 
     /// Compiles exactly these rules.
@@ -128,8 +140,8 @@ impl Detector {
         let compiled = rules.iter().map(|rule| CompiledRule::new(rule)).collect::<Result<Vec<_>, _>>()?;
         let context = ContextIndex::new(rules.iter().map(|rule| (words(&rule.context), words(&rule.not_context))));
         let thresholds = rules.iter().map(|rule| threshold(rule)).collect();
-        let reference = reference::Reference::new(&compiled)?;
-        Ok(Self { rules: compiled, thresholds, context, reference })
+        let engine = Engine::new(&compiled, None)?;
+        Ok(Self { rules: compiled, thresholds, context, engine })
     }
 
     /// A rule by its number in a [`Detection`].
@@ -142,26 +154,75 @@ impl Detector {
     /// Findings come in the order of the text and do not overlap.
     pub fn find(&self, text: &[u8], names: &[&str], scratch: &mut Scratch, found: &mut Vec<Detection>) {
         found.clear();
-        for (index, accepted) in self.reference.find(&self.rules, text) {
-            let rule = &self.rules[index];
-            look_around(&self.context, text, accepted.span.clone(), names, &mut scratch.hits);
-            let confidence = rule.confidence(index, &scratch.hits);
-            if confidence >= self.thresholds[index] {
-                found.push(Detection {
-                    start: accepted.span.start,
-                    end: accepted.span.end,
-                    rule: index as u32,
-                    confidence,
-                    validated: accepted.validated,
-                });
+        let (text, map) = normalize::normalized(text);
+        scratch.ends.begin(self.rules.len());
+        self.search(&text, 0..text.len(), names, scratch, found);
+        scratch.ends.advance(text.len() + 1);
+        overlap::choose(found, |d| self.specificity(d));
+        if let Cow::Owned(_) = text {
+            for d in found {
+                (d.start, d.end) = normalize::original_span(&map, d.start, d.end);
             }
         }
-        // The rule whose best confidence is higher is the more specific one.
-        overlap::choose(found, |d| (self.rules[d.rule as usize].best_confidence() * 1000.0) as u64);
+    }
+
+    /// Adds what has its trigger in a range of a normalised text, before overlaps are decided.
+    fn search(
+        &self,
+        text: &[u8],
+        range: Range<usize>,
+        names: &[&str],
+        scratch: &mut Scratch,
+        found: &mut Vec<Detection>,
+    ) {
+        let Scratch { hits, ends } = scratch;
+        // Where the hits were taken.
+        let mut looked = usize::MAX..usize::MAX;
+        self.engine.find(&self.rules, text, range.start, range.end, ends, |index, accepted| {
+            self.judge(index, accepted, text, names, hits, &mut looked, found);
+        });
+    }
+
+    /// The rule that can be more certain is the more specific one.
+    fn specificity(&self, d: &Detection) -> u64 {
+        (self.rules[d.rule as usize].best_confidence() * 1000.0) as u64
+    }
+
+    /// What context says of a match, and whether it is reported.
+    #[inline]
+    #[allow(clippy::too_many_arguments, reason = "one step of `find`, which has it all")]
+    fn judge(
+        &self,
+        index: usize,
+        accepted: Accepted,
+        text: &[u8],
+        names: &[&str],
+        hits: &mut Hits,
+        looked: &mut Range<usize>,
+        found: &mut Vec<Detection>,
+    ) {
+        let (rule, threshold) = (&self.rules[index], self.thresholds[index]);
+        if rule.best_confidence() < threshold {
+            return;
+        }
+        if rule.context_matters() && *looked != accepted.span {
+            look_around(&self.context, text, accepted.span.clone(), names, hits);
+            *looked = accepted.span.clone();
+        }
+        let confidence = if rule.context_matters() { rule.confidence(index, hits) } else { rule.rule.confidence };
+        if confidence >= threshold {
+            found.push(Detection {
+                start: accepted.span.start,
+                end: accepted.span.end,
+                rule: index as u32,
+                confidence,
+                validated: accepted.validated,
+            });
+        }
     }
 }
 
-fn words<'a>(list: &'a [std::borrow::Cow<'static, str>]) -> impl Iterator<Item = &'a str> + use<'a> {
+fn words<'a>(list: &'a [Cow<'static, str>]) -> impl Iterator<Item = &'a str> + use<'a> {
     list.iter().map(AsRef::as_ref)
 }
 

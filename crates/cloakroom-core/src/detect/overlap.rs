@@ -12,26 +12,54 @@ fn add(a: Weight, b: Weight) -> Weight {
     (a.0 + b.0, a.1 + b.1, a.2 + b.2)
 }
 
+/// A run of findings that overlap one another is decided as a whole up to this length in bytes; a longer one, which only text made
+/// for it has, is decided in pieces.
+const MAX_RUN: usize = 64 * 1024;
+
 /// Keeps the best set that does not overlap, in the order of the text. `specificity` ranks rules that are otherwise equal.
 pub(crate) fn choose(found: &mut Vec<Detection>, specificity: impl Fn(&Detection) -> u64) {
-    if found.len() < 2 {
-        return;
+    if found.len() > 1 {
+        let kept = choose_before(found, usize::MAX, 0, specificity);
+        *found = kept;
     }
+}
+
+/// The same for what comes piece by piece: decides on all runs that nothing at or behind `certain` can change, takes them out of
+/// `found` and returns what is kept of them. `free` is the end of the last finding that was kept.
+pub(crate) fn choose_before(
+    found: &mut Vec<Detection>,
+    certain: usize,
+    mut free: usize,
+    specificity: impl Fn(&Detection) -> u64,
+) -> Vec<Detection> {
     found.sort_unstable_by_key(|d| (d.start, d.end, d.rule));
-    let mut kept = Vec::with_capacity(found.len());
-    let mut rest = found.as_slice();
-    while let Some(first) = rest.first() {
-        // A run of findings each of which overlaps one before it.
-        let mut end = first.end;
-        let length = rest.iter().take_while(|d| d.start < end && { end = end.max(d.end); true } || d.start == first.start).count();
-        let (run, after) = rest.split_at(length.max(1));
-        match run {
-            [one] => kept.push(one.clone()),
-            _ => choose_in_run(run, &specificity, &mut kept),
+    let mut kept: Vec<Detection> = Vec::with_capacity(found.len());
+    let mut done = 0;
+    while let Some(first) = found.get(done) {
+        // A run: findings each of which overlaps one before it.
+        let (mut end, limit) = (first.end, first.start.saturating_add(MAX_RUN));
+        let joined = |d: &&Detection| {
+            let joined = d.start < end && d.start < limit;
+            end = end.max(d.end);
+            joined
+        };
+        let length = found[done..].iter().take_while(joined).count().max(1);
+        let run = &found[done..done + length];
+        let behind = run.iter().map(|d| d.end).max().unwrap_or(0).min(limit);
+        if behind > certain {
+            break;
         }
-        rest = after;
+        let possible: Vec<Detection> = run.iter().filter(|d| d.start >= free).cloned().collect();
+        match possible.as_slice() {
+            [] => {}
+            [one] => kept.push(one.clone()),
+            several => choose_in_run(several, &specificity, &mut kept),
+        }
+        free = kept.last().map_or(free, |last| last.end);
+        done += length;
     }
-    *found = kept;
+    found.drain(..done);
+    kept
 }
 
 fn choose_in_run(run: &[Detection], specificity: &impl Fn(&Detection) -> u64, kept: &mut Vec<Detection>) {

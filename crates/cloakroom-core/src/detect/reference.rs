@@ -39,34 +39,39 @@ impl Reference {
         })
     }
 
-    /// Every accepted match of every rule, in the order of the rules and of the text.
-    pub(crate) fn find(&self, compiled: &[CompiledRule], text: &[u8]) -> Vec<(usize, Accepted)> {
+    /// Emits every accepted match of every rule that starts before `to`, in the order of the rules and of the text, with the end of
+    /// what is done. `first` says where the search for a rule begins.
+    pub(crate) fn find(
+        &self,
+        compiled: &[CompiledRule],
+        text: &[u8],
+        to: usize,
+        first: impl Fn(usize) -> usize,
+        mut emit: impl FnMut(usize, usize, Accepted),
+    ) {
         let mut which = PatternSet::new(self.rules.len());
         self.all.which_overlapping_matches(&Input::new(text), &mut which);
-        let mut found = Vec::new();
-        for pattern in which.iter() {
-            let (rule, (regex, lazy)) = (&compiled[pattern.as_usize()], &self.rules[pattern.as_usize()]);
+        for pattern in which.iter().map(|pattern| pattern.as_usize()) {
+            let (rule, (regex, lazy)) = (&compiled[pattern], &self.rules[pattern]);
             let mut cache = lazy.create_cache();
-            let mut from = 0;
-            while let Some(first) = regex.find(Input::new(text).range(from..)) {
-                let ends = ends(lazy, &mut cache, text, first.start());
-                let longest = ends.iter().rev().take(if rule.rule.try_shorter { usize::MAX } else { 1 });
-                let accepted = longest
-                    .filter_map(|end| rule.accept(text, first.start()..*end).map(|accepted| (*end, accepted)))
-                    .next();
+            let mut from = first(pattern);
+            while from < to {
+                let Some(start) = regex.find(Input::new(text).range(from..)).map(|found| found.start()) else { break };
+                if start >= to {
+                    break;
+                }
+                let ends = ends(lazy, &mut cache, text, start);
+                let tried = if rule.rule.try_shorter { ends.len() } else { 1 };
+                let accepted = ends.iter().rev().take(tried).find_map(|end| Some((*end, rule.accept(text, start..*end)?)));
                 match accepted {
                     Some((end, accepted)) => {
-                        from = end.max(accepted.span.end).max(first.start() + 1);
-                        found.push((pattern.as_usize(), accepted));
+                        from = end.max(accepted.span.end);
+                        emit(pattern, from, accepted);
                     }
-                    None => from = first.start() + 1,
-                }
-                if from > text.len() {
-                    break;
+                    None => from = start + 1,
                 }
             }
         }
-        found
     }
 }
 

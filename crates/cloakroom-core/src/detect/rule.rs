@@ -59,6 +59,15 @@ pub fn built_in() -> &'static [Rule] {
     BUILT_IN
 }
 
+/// Reads a file of rules.
+///
+/// # Errors
+/// What is wrong with it, with the line or the rule's id.
+pub fn read_rules(yaml: &str) -> Result<Vec<Rule>, String> {
+    let file: file::RuleFile = serde_saphyr::from_str(yaml).map_err(|error| error.to_string())?;
+    file.rules.into_iter().map(Rule::from_spec).collect()
+}
+
 impl Rule {
     /// Checks what a build cannot: names of validators, the range of confidences.
     ///

@@ -5,9 +5,9 @@ use serde::Deserialize;
 /// A file of rules.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct RuleFile {
+pub(crate) struct RuleFile {
     /// Its rules.
-    pub rules: Vec<RuleSpec>,
+    pub(crate) rules: Vec<RuleSpec>,
 }
 
 /// A rule in a file. `rules/README.md` says what each field means.

@@ -1,0 +1,129 @@
+//! A shape: a regex, once, for all rules that have it. Eleven bare digits are the shape of a dozen countries' numbers: the
+//! automaton runs once, and each rule's validators look at what it found.
+
+use std::sync::OnceLock;
+
+use cloakroom_prefilter::ByteSet;
+use regex_automata::Anchored;
+use regex_automata::dfa::{Automaton, dense};
+use regex_automata::util::primitives::StateID;
+use regex_automata::util::start;
+use regex_syntax::hir::Hir;
+
+use super::trigger::{Trigger, automaton};
+
+/// A regex and the rules that have it.
+pub(crate) struct Shape {
+    /// Numbers of its rules.
+    pub(crate) rules: Vec<u32>,
+    /// Whether any of them wants shorter matches, too.
+    pub(crate) try_shorter: bool,
+    hir: Hir,
+    walker: OnceLock<Option<Walker>>,
+    /// For shapes with an inner literal.
+    pub(crate) inner: Option<Inner>,
+}
+
+/// What stands before an inner literal.
+pub(crate) struct Inner {
+    class: ByteSet,
+    most: usize,
+    rest: Hir,
+    walker: OnceLock<Option<Walker>>,
+}
+
+/// An anchored automaton with its start states.
+pub(crate) struct Walker {
+    dfa: dense::DFA<Vec<u32>>,
+    /// By the byte before.
+    starts: Box<[StateID; 256]>,
+    start_of_text: StateID,
+}
+
+impl Shape {
+    pub(crate) fn new(hir: Hir, trigger: &Trigger) -> Self {
+        let inner = match trigger {
+            Trigger::Inner { class, most, rest, .. } => {
+                Some(Inner { class: *class, most: *most, rest: rest.clone(), walker: OnceLock::new() })
+            }
+            _ => None,
+        };
+        Self { rules: Vec::new(), try_shorter: false, hir, walker: OnceLock::new(), inner }
+    }
+
+    /// Its automaton, made when it is first needed: most shapes never are.
+    pub(crate) fn walker(&self) -> Option<&Walker> {
+        self.walker.get_or_init(|| Walker::new(&self.hir).ok()).as_ref()
+    }
+
+    /// Makes the automata now.
+    ///
+    /// # Errors
+    /// When one would be too large.
+    pub(crate) fn prepare(&self) -> Result<(), String> {
+        Walker::new(&self.hir).map(drop)
+    }
+}
+
+impl Inner {
+    /// True when what follows from the literal on matches at `at`.
+    pub(crate) fn goes_on(&self, text: &[u8], at: usize) -> bool {
+        let walker = self.walker.get_or_init(|| Walker::new(&self.rest).ok()).as_ref();
+        walker.is_some_and(|walker| walker.longest(text, at).is_some())
+    }
+
+    /// The first position from which a match could reach the literal at `at`.
+    pub(crate) fn first_start(&self, text: &[u8], at: usize) -> usize {
+        let lowest = at.saturating_sub(self.most);
+        let run = text[lowest..at].iter().rev().take_while(|byte| self.class.contains(**byte)).count();
+        at - run
+    }
+}
+
+impl Walker {
+    fn new(hir: &Hir) -> Result<Self, String> {
+        let dfa = automaton(hir)?;
+        let start = |before: Option<u8>| {
+            let config = start::Config::new().anchored(Anchored::Yes).look_behind(before);
+            // Quit bytes and unanchored starts, the ways to fail, were not asked for.
+            dfa.start_state(&config).map_err(|error| error.to_string())
+        };
+        let start_of_text = start(None)?;
+        let mut starts = Box::new([start_of_text; 256]);
+        for byte in 0..=255 {
+            starts[usize::from(byte)] = start(Some(byte))?;
+        }
+        Ok(Self { dfa, starts, start_of_text })
+    }
+
+    /// The end of the longest match that starts at `at`.
+    #[inline]
+    pub(crate) fn longest(&self, text: &[u8], at: usize) -> Option<usize> {
+        let mut longest = None;
+        self.walk(text, at, |end| longest = Some(end));
+        longest
+    }
+
+    /// Calls `each` with the end of every match that starts at `at`, in order. Ends when no longer match is possible.
+    #[inline]
+    pub(crate) fn walk(&self, text: &[u8], at: usize, mut each: impl FnMut(usize)) {
+        let mut state = match at {
+            0 => self.start_of_text,
+            _ => self.starts[usize::from(text[at - 1])],
+        };
+        // A match shows one byte late: only then is known whether a `\b` behind it holds.
+        for (offset, byte) in text[at..].iter().enumerate() {
+            state = self.dfa.next_state(state, *byte);
+            if self.dfa.is_special_state(state) {
+                if self.dfa.is_match_state(state) {
+                    each(at + offset);
+                } else if self.dfa.is_dead_state(state) {
+                    return;
+                }
+            }
+        }
+        if self.dfa.is_match_state(self.dfa.next_eoi_state(state)) {
+            each(text.len());
+        }
+    }
+}

@@ -1,0 +1,24 @@
+//! The kernel without special instructions: one table look-up a byte, and an early end where no bucket is left.
+
+use crate::{DEPTH, START_BUCKETS, Tables, is_word};
+
+const ANYWHERE: u32 = !0 << START_BUCKETS;
+
+pub(crate) fn candidates(tables: &Tables, text: &[u8], words: usize, carry: &mut bool, masks: &mut [u64]) {
+    for (word, mask) in masks.iter_mut().enumerate().take(words) {
+        let chunk = &text[64 * word..64 * word + 64 + DEPTH - 1];
+        *mask = 0;
+        for at in 0..64 {
+            let in_word = is_word(chunk[at]);
+            let allowed = if *carry && in_word { ANYWHERE } else { !0 };
+            *carry = in_word;
+            let mut buckets = tables.exact[0][usize::from(chunk[at])] & allowed;
+            let mut offset = 1;
+            while buckets != 0 && offset < DEPTH {
+                buckets &= tables.exact[offset][usize::from(chunk[at + offset])];
+                offset += 1;
+            }
+            *mask |= u64::from(buckets != 0) << at;
+        }
+    }
+}

@@ -1,0 +1,72 @@
+//! Kernels against a definition: every position that fits must be a candidate, and the exact kernels find no others.
+
+use proptest::prelude::*;
+
+use super::*;
+
+fn fits(text: &[u8], at: usize, bucket: &Bucket) -> bool {
+    (0..DEPTH).all(|offset| bucket.sets[offset].contains(text.get(at + offset).copied().unwrap_or(0)))
+}
+
+fn expected(text: &[u8], at: usize, start: &[Bucket], anywhere: &[Bucket]) -> bool {
+    let begins = at == 0 || !(is_word(text[at]) && is_word(text[at - 1]));
+    begins && start.iter().any(|bucket| fits(text, at, bucket)) || anywhere.iter().any(|bucket| fits(text, at, bucket))
+}
+
+fn all_candidates(prefilter: &Prefilter, text: &[u8], first: usize) -> Vec<usize> {
+    let (mut found, mut from, mut masks) = (Vec::new(), first, [0; WORDS]);
+    loop {
+        let words = prefilter.candidates(text, from, &mut masks);
+        if words == 0 {
+            return found;
+        }
+        for (word, mask) in masks[..words].iter().enumerate() {
+            found.extend((0..64).filter(|bit| mask >> bit & 1 == 1).map(|bit| from + 64 * word + bit));
+        }
+        from += BLOCK;
+    }
+}
+
+fn check(text: &[u8], first: usize, start: &[Bucket], anywhere: &[Bucket]) {
+    let wanted: Vec<usize> = (first..text.len()).filter(|at| expected(text, *at, start, anywhere)).collect();
+    for kernel in Kernel::available() {
+        let found = all_candidates(&Prefilter::with_kernel(kernel, start, anywhere), text, first);
+        assert!(wanted.iter().all(|at| found.contains(at)), "{kernel:?} misses a candidate");
+        assert!(found.iter().all(|at| *at < text.len() && *at >= first), "{kernel:?} leaves the text");
+        if kernel == Kernel::Portable {
+            assert_eq!(found, wanted);
+        }
+    }
+}
+
+fn bucket() -> impl Strategy<Value = Bucket> {
+    let class = prop_oneof![
+        Just(ByteSet::ALL),
+        Just((b'0'..=b'9').collect()),
+        Just((b'a'..=b'z').collect()),
+        Just(b"@".iter().copied().collect()),
+        Just((0x80..=0xFF).collect()),
+        proptest::collection::vec(any::<u8>(), 1..40).prop_map(|bytes| bytes.into_iter().collect::<ByteSet>()),
+    ];
+    proptest::collection::vec(class, DEPTH).prop_map(|sets| Bucket { sets: std::array::from_fn(|at| sets[at]) })
+}
+
+proptest! {
+    #[test]
+    fn kernels_agree_with_the_definition(
+        text in proptest::collection::vec(prop_oneof![any::<u8>(), 32_u8..127, b'0'..=b'9'], 0..700),
+        first in 0_usize..80,
+        start in proptest::collection::vec(bucket(), 0..24),
+        anywhere in proptest::collection::vec(bucket(), 0..8),
+    ) {
+        check(&text, first.min(text.len()), &start, &anywhere);
+    }
+}
+
+#[test]
+fn blocks_join_without_a_seam() {
+    let digits = Bucket { sets: std::array::from_fn(|at| if at < 3 { (b'0'..=b'9').collect() } else { ByteSet::ALL }) };
+    let text: Vec<u8> = b"id 123 x 4567;".iter().copied().cycle().take(3 * BLOCK + 77).collect();
+    check(&text, 0, &[digits], &[]);
+    check(&text, BLOCK - 1, &[digits], &[digits]);
+}
