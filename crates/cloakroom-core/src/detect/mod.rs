@@ -24,10 +24,11 @@ mod validate;
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::ops::Range;
+use std::sync::OnceLock;
 
 use compiled::{Accepted, CompiledRule, look_around};
 use context::{ContextIndex, Hits};
-use engine::{Ends, Engine};
+use engine::{Comparison, Ends, Engine};
 pub use rule::{Edges, Extend, Rule, RuleSpec, built_in, read_rules};
 pub use stream::{Found, Place, Scanner};
 pub use validate::{Candidate, Digits, Validator, Verdict};
@@ -88,6 +89,7 @@ pub struct Detector {
     thresholds: Vec<f32>,
     context: ContextIndex,
     engine: Engine,
+    comparison: OnceLock<Result<Comparison, String>>,
 }
 
 /// Memory that searches use again and again.
@@ -141,7 +143,7 @@ impl Detector {
         let context = ContextIndex::new(rules.iter().map(|rule| (words(&rule.context), words(&rule.not_context))));
         let thresholds = rules.iter().map(|rule| threshold(rule)).collect();
         let engine = Engine::new(&compiled, None)?;
-        Ok(Self { rules: compiled, thresholds, context, engine })
+        Ok(Self { rules: compiled, thresholds, context, engine, comparison: OnceLock::new() })
     }
 
     /// A rule by its number in a [`Detection`].
@@ -164,6 +166,17 @@ impl Detector {
                 (d.start, d.end) = normalize::original_span(&map, d.start, d.end);
             }
         }
+    }
+
+    /// Finds the accepted matches of every rule by the engine, with every kernel of this machine, and in the plainest way, and
+    /// compares: the oracle of tests and of the fuzz target.
+    ///
+    /// # Errors
+    /// The first difference: rule and positions.
+    #[doc(hidden)]
+    pub fn compare_with_reference(&self, text: &[u8]) -> Result<(), String> {
+        let comparison = self.comparison.get_or_init(|| Comparison::new(&self.rules));
+        comparison.as_ref().map_err(Clone::clone)?.compare(&self.rules, text)
     }
 
     /// Adds what has its trigger in a range of a normalised text, before overlaps are decided.

@@ -15,6 +15,7 @@
 
 mod beginning;
 mod buckets;
+mod comparison;
 mod live;
 mod shape;
 mod trigger;
@@ -25,6 +26,7 @@ use cloakroom_prefilter::{ANYWHERE_BUCKETS, BLOCK, Kernel, Prefilter, START_BUCK
 
 use super::compiled::{Accepted, CompiledRule};
 use super::reference::Reference;
+pub(crate) use comparison::Comparison;
 use beginning::{Beginning, DEPTH, is_word};
 use live::LiveTable;
 use shape::Shape;

@@ -10,30 +10,17 @@ use crate::detect::rule::{Rule, built_in};
 
 struct Pair {
     rules: Vec<CompiledRule>,
-    engines: Vec<Engine>,
-    reference: Reference,
+    comparison: Comparison,
 }
 
 impl Pair {
     fn new(rules: Vec<CompiledRule>) -> Self {
-        let engines = Kernel::available().into_iter().map(|kernel| Engine::new(&rules, Some(kernel)).unwrap()).collect();
-        let reference = Reference::new(&rules).unwrap();
-        Self { rules, engines, reference }
+        let comparison = Comparison::new(&rules).unwrap();
+        Self { rules, comparison }
     }
 
     fn check(&self, text: &[u8]) {
-        let mut wanted = Vec::new();
-        self.reference.find(&self.rules, text, text.len(), |_| 0, |rule, _, accepted| wanted.push((rule, accepted.span)));
-        wanted.sort_by_key(|(rule, span)| (*rule, span.start));
-        for engine in &self.engines {
-            let (mut found, mut ends) = (Vec::new(), Ends::default());
-            ends.begin(self.rules.len());
-            engine.find(&self.rules, text, 0, text.len(), &mut ends, |rule, accepted| found.push((rule, accepted.span)));
-            found.sort_by_key(|(rule, span)| (*rule, span.start));
-            let name = |(rule, span): &(usize, std::ops::Range<usize>)| (self.rules[*rule].rule.id.to_string(), span.clone());
-            let (found, wanted): (Vec<_>, Vec<_>) = (found.iter().map(name).collect(), wanted.iter().map(name).collect());
-            assert_eq!(found, wanted, "{:?}", engine.prefilter.kernel());
-        }
+        self.comparison.compare(&self.rules, text).unwrap();
     }
 }
 
@@ -92,7 +79,7 @@ fn long_texts_over_many_blocks() {
 #[test]
 fn built_in_rules_all_have_a_trigger_and_a_small_automaton() {
     let pair = catalogue();
-    let engine = &pair.engines[0];
+    let engine = Engine::new(&pair.rules, None).unwrap();
     let untriggered: Vec<_> = engine.untriggered().iter().map(|rule| pair.rules[*rule as usize].rule.id.as_ref()).collect();
     assert!(untriggered.is_empty(), "no selective beginning; see rules/README.md: {untriggered:?}");
     engine.prepare(&pair.rules, 0).unwrap();
