@@ -1,10 +1,16 @@
 //! The command line.
 
+mod rules;
+mod scan;
+
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use tracing_subscriber::filter::LevelFilter;
+
+pub(crate) use rules::{BenchOptions, ListOptions, RulesCommand, ShowOptions, TestOptions};
+pub(crate) use scan::{ScanFormat, ScanOptions};
 
 use crate::sample::Kind;
 
@@ -14,10 +20,11 @@ use crate::sample::Kind;
     name = "cloakroom",
     version,
     after_help = "Examples:\n  cloakroom demo                          see it work on sample data\n  \
+                  cloakroom scan .                        what is sensitive in this folder\n  \
                   cloakroom keys init                     make the key ring\n  \
                   cloakroom check logins.yaml --connect   what will happen to each field, and can it be reached\n  \
                   cloakroom run logins.yaml               run a pipeline\n\n\
-                  Exit codes: 0 done, 1 records went to dead letters, 2 usage or configuration,\n\
+                  Exit codes: 0 done, 1 findings, or records went to dead letters, 2 usage or configuration,\n\
                   3 a dependency failed, 4 denied."
 )]
 pub(crate) struct Arguments {
@@ -78,6 +85,11 @@ pub(crate) enum Command {
     Check(CheckOptions),
     /// Apply a policy to JSON lines: a filter from file to file.
     Protect(ProtectOptions),
+    /// Find sensitive values in files, folders, standard input or JSON lines.
+    Scan(Box<ScanOptions>),
+    /// Show, test and measure the rules of detection.
+    #[command(subcommand)]
+    Rules(RulesCommand),
     /// Make and show the key ring.
     #[command(subcommand)]
     Keys(KeysCommand),

@@ -9,6 +9,7 @@ mod load;
 mod output;
 mod progress;
 mod registry;
+mod rule_files;
 mod sample;
 mod signals;
 
@@ -51,6 +52,8 @@ async fn dispatch(arguments: Arguments) -> Result<u8, Failure> {
         Command::Run(options) => commands::run::run(options).await,
         Command::Check(options) => commands::check::check(options).await,
         Command::Protect(options) => commands::protect::protect(options).await,
+        Command::Scan(options) => commands::scan::scan(*options),
+        Command::Rules(command) => commands::rules::rules(command),
         Command::Keys(options) => commands::keys::keys(options),
         Command::DeadLetters(options) => commands::dead_letters::dead_letters(options).await,
         Command::Sample(options) => commands::sample::sample(options).await,

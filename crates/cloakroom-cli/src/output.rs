@@ -30,7 +30,8 @@ pub(crate) fn json(value: &impl Serialize) -> Result<(), Failure> {
     Ok(())
 }
 
-fn styled(on: bool, style: &str, text: &str) -> String {
+/// A text in a style, such as `1;31`; as it is where colours are not wanted.
+pub(crate) fn styled(on: bool, style: &str, text: &str) -> String {
     if on && std::env::var_os("NO_COLOR").is_none() {
         format!("\u{1b}[{style}m{text}\u{1b}[0m")
     } else {

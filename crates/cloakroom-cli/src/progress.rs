@@ -3,7 +3,7 @@
 use std::io::IsTerminal;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use cloakroom_pipeline::Counters;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -54,6 +54,48 @@ impl Drop for Progress {
         if let Some(task) = self.task.take() {
             task.abort();
         }
+        if let Some(bar) = self.bar.take() {
+            bar.finish_and_clear();
+        }
+    }
+}
+
+/// A line with a text that changes, on standard error when that is a terminal.
+pub(crate) struct Meter {
+    bar: Option<ProgressBar>,
+    shown: Instant,
+}
+
+impl Meter {
+    pub(crate) fn new() -> Self {
+        let bar = std::io::stderr().is_terminal().then(|| {
+            let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr_with_hz(8));
+            if let Ok(style) = ProgressStyle::with_template("{spinner} {msg}  {elapsed}") {
+                bar.set_style(style);
+            }
+            bar.enable_steady_tick(Duration::from_millis(150));
+            bar
+        });
+        Self { bar, shown: Instant::now() }
+    }
+
+    /// Shows a text, now and then: it may be called for every file.
+    pub(crate) fn show(&mut self, text: impl FnOnce() -> String) {
+        if let Some(bar) = self.bar.as_ref().filter(|_| self.shown.elapsed() > Duration::from_millis(100)) {
+            bar.set_message(text());
+            self.shown = Instant::now();
+        }
+    }
+
+    /// Writes something else on the terminal, with the line out of its way.
+    pub(crate) fn pause<R>(&self, write: impl FnOnce() -> R) -> R {
+        match &self.bar {
+            Some(bar) => bar.suspend(write),
+            None => write(),
+        }
+    }
+
+    pub(crate) fn end(&mut self) {
         if let Some(bar) = self.bar.take() {
             bar.finish_and_clear();
         }

@@ -10,12 +10,18 @@ use std::time::Duration;
 use common::{Room, Started, count, eventually, sqlite_count};
 
 /// Every command, as it is typed.
-const COMMANDS: [&str; 22] = [
+const COMMANDS: [&str; 28] = [
     "",
     "demo",
     "run",
     "check",
     "protect",
+    "scan",
+    "rules",
+    "rules list",
+    "rules show",
+    "rules test",
+    "rules bench",
     "keys",
     "keys init",
     "keys status",
@@ -36,12 +42,17 @@ const COMMANDS: [&str; 22] = [
 ];
 
 /// Commands with arguments to get wrong: their help ends with an example.
-const WITH_EXAMPLE: [&str; 11] = [
+const WITH_EXAMPLE: [&str; 16] = [
     "",
     "demo",
     "run",
     "check",
     "protect",
+    "scan",
+    "rules list",
+    "rules show",
+    "rules test",
+    "rules bench",
     "keys init",
     "dead-letters list",
     "dead-letters replay",

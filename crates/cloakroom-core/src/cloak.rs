@@ -10,15 +10,16 @@ use compact_str::CompactString;
 
 use crate::dates::{IngestTime, is_iso_date, is_iso_timestamp};
 use crate::decode::Payload;
-use crate::detect;
 use crate::encode::write_object;
-use crate::error::{RecordError, RecordErrorKind, safe_path};
+use crate::error::{RecordError, RecordErrorKind};
 use crate::finding::Finding;
 use crate::path::{FieldPath, Segment};
-use crate::policy::{FieldRule, FieldType, Node, Policy, SetValue, Unlisted};
+use crate::policy::{Actions, FieldRule, FieldType, Node, Policy, SetValue, Unlisted};
 use crate::protect::{Applied, FieldContext, ProtectError, Protection};
 use crate::record::{ProtectedRecord, Record, RecordId};
 use crate::value::{Number, Object, Value};
+
+mod detection;
 
 /// A policy with its keys, ready to run. Cheap to share between threads.
 #[derive(Clone)]
@@ -66,8 +67,13 @@ impl Cloak {
             separator: self.policy.flatten.as_deref().unwrap_or("."),
             ingest,
             path: String::new(),
+            name_at: 0,
+            hidden: None,
+            depth: 0,
+            nested: 0,
+            actions: self.policy.detection.as_ref().and_then(|detection| detection.everywhere.as_ref()),
             findings: Vec::new(),
-            scratch: detect::Scratch::default(),
+            lent: detection::Lent::default(),
         };
         walk.object(&mut content, Some(&self.policy.root))?;
         let findings = walk.findings;
@@ -102,8 +108,18 @@ struct Walk<'a> {
     ingest: IngestTime,
     /// The path of the value at hand in the protected record.
     path: String,
+    /// Where the last name on it begins.
+    name_at: usize,
+    /// From here on the path must not be shown: a name on it held something sensitive.
+    hidden: Option<usize>,
+    /// Objects and arrays around the value at hand, those inside texts among them.
+    depth: usize,
+    /// Texts around it that were opened as JSON.
+    nested: usize,
+    /// What is done to findings here; `None` where nothing is looked for.
+    actions: Option<&'a Actions>,
     findings: Vec<Finding>,
-    scratch: detect::Scratch,
+    lent: detection::Lent,
 }
 
 impl<'a> Walk<'a> {
@@ -114,18 +130,19 @@ impl<'a> Walk<'a> {
         let mut lifted: Vec<(CompactString, Value)> = Vec::new();
         // Members are changed where they stand; `kept` counts those that stay.
         let mut kept = 0;
+        let mut names_changed = false;
+        self.depth += 1;
         for index in 0..members.len() {
             let (name, value) = &mut members[index];
             let child = node.and_then(|node| node.member(name, &mut cursor));
-            let depth = self.path.len();
+            let place = self.place();
             let rule = child.and_then(|child| child.rule.as_deref());
             if let Some(rename) = rule.and_then(|rule| rule.rename.as_ref()) {
                 name.clone_from(rename);
+            } else if self.name_is_data(node, child) {
+                names_changed |= self.look_at_name(name)?;
             }
-            if depth > 0 {
-                self.path.push_str(self.separator);
-            }
-            self.path.push_str(name);
+            self.push_name(name);
             let outer = self.separator;
             if let Some(separator) = rule.and_then(|rule| rule.flatten.as_deref()) {
                 self.separator = separator;
@@ -139,7 +156,7 @@ impl<'a> Walk<'a> {
                 flatten_into(std::mem::take(inner), name, separator, &mut lifted);
                 keep = false;
             }
-            self.path.truncate(depth);
+            self.back_to(place);
             if keep {
                 if kept != index {
                     members.swap(kept, index);
@@ -147,8 +164,13 @@ impl<'a> Walk<'a> {
                 kept += 1;
             }
         }
+        self.depth -= 1;
         members.truncate(kept);
+        if names_changed {
+            self.check_names(object)?;
+        }
         let Some(node) = node else { return Ok(()) };
+        let members = object.members_mut();
         members.append(&mut lifted);
         for (name, set) in &node.set {
             members.push((name.clone(), self.set_value(set)));
@@ -162,87 +184,102 @@ impl<'a> Walk<'a> {
         Ok(())
     }
 
+    /// True when a member's name comes from the data alone: no rule gives it, though a wildcard may say what happens to
+    /// the value. Where unlisted members go, their names go with them.
+    fn name_is_data(&self, node: Option<&Node>, child: Option<&Node>) -> bool {
+        match (node, child) {
+            (Some(node), Some(child)) => !node.is_named(child),
+            _ => self.policy.unlisted == Unlisted::Keep,
+        }
+    }
+
     /// Applies what the policy says to one value, where it stands; false when it disappears.
     fn value(&mut self, value: &mut Value, node: Option<&'a Node>) -> Result<bool, RecordError> {
         let rule = node.and_then(|node| node.rule.as_deref());
-        if let Some(rule) = rule {
-            if rule.set {
-                return Ok(false);
-            }
-            self.check(rule, value)?;
-            if let Some(protection) = &rule.protection {
-                let taken = std::mem::replace(value, Value::Null);
-                return match self.protect(protection.as_ref(), taken, None)? {
-                    Applied::Value(result) => {
-                        *value = result;
-                        Ok(true)
+        let is_leaf = node.is_none_or(Node::is_leaf);
+        let Some(rule) = rule else {
+            if is_leaf || !matches!(value, Value::Object(_) | Value::Array(_)) {
+                match self.policy.unlisted {
+                    Unlisted::Keep => {}
+                    Unlisted::Drop => return Ok(false),
+                    Unlisted::Reject => {
+                        return Err(self
+                            .error(RecordErrorKind::UnlistedField, "name it in `fields:`, or set `record.unlisted`"));
                     }
-                    Applied::Drop => Ok(false),
-                };
-            }
-        } else if node.is_none_or(Node::is_leaf) || !matches!(value, Value::Object(_) | Value::Array(_)) {
-            match self.policy.unlisted {
-                Unlisted::Keep => {}
-                Unlisted::Drop => return Ok(false),
-                Unlisted::Reject => {
-                    return Err(
-                        self.error(RecordErrorKind::UnlistedField, "name it in `fields:`, or set `record.unlisted`")
-                    );
                 }
             }
+            return self.inside(value, node, is_leaf).map(|()| true);
+        };
+        if rule.set {
+            return Ok(false);
         }
-        match rule {
-            // A value that a rule names and keeps is the author's decision, with all that is inside;
-            // detection looks where nobody decided, or where the rule asks for it.
-            Some(rule) if node.is_none_or(Node::is_leaf) => {
-                if rule.detect {
-                    self.detect_within(value)?;
+        self.check(rule, value)?;
+        if let Some(protection) = &rule.protection {
+            let taken = std::mem::replace(value, Value::Null);
+            return match self.protect(protection.as_ref(), taken, None)? {
+                Applied::Value(result) => {
+                    *value = result;
+                    Ok(true)
                 }
-            }
-            _ => match value {
-                Value::String(_) | Value::Number(_) => self.detect_within(value)?,
-                Value::Object(object) => self.object(object, node)?,
-                Value::Array(items) => self.array(items, node)?,
-                _ => {}
-            },
+                Applied::Drop => Ok(false),
+            };
         }
+        // A value that a rule names and keeps is the author's decision, with all that is inside; detection looks where
+        // nobody decided, or where the rule asks for it.
+        let around = self.actions;
+        self.actions = rule.detect.actions(around, self.policy.detection.as_ref(), is_leaf);
+        self.inside(value, node, is_leaf)?;
+        self.actions = around;
         Ok(true)
+    }
+
+    /// Goes on inside a value that stays: along the rules as far as there are any, then with detection alone.
+    fn inside(&mut self, value: &mut Value, node: Option<&'a Node>, is_leaf: bool) -> Result<(), RecordError> {
+        match value {
+            Value::Object(object) if !is_leaf => self.object(object, node),
+            Value::Array(items) if !is_leaf => self.array(items, node),
+            value => self.look(value).map(drop),
+        }
     }
 
     fn array(&mut self, items: &mut Vec<Value>, node: Option<&'a Node>) -> Result<(), RecordError> {
         let mut kept = 0;
+        self.depth += 1;
         for index in 0..items.len() {
-            let depth = self.path.len();
+            let length = self.path.len();
             // Its place in the protected record, where earlier elements may have gone.
-            self.path.push_str(&compact_str::format_compact!("[{kept}]"));
+            self.push_index(kept);
             if self.value(&mut items[index], node.and_then(|node| node.element(index)))? {
                 items.swap(kept, index);
                 kept += 1;
             }
-            self.path.truncate(depth);
+            self.path.truncate(length);
         }
+        self.depth -= 1;
         items.truncate(kept);
         Ok(())
     }
 
-    fn detect_within(&mut self, value: &mut Value) -> Result<(), RecordError> {
-        match value {
-            Value::String(text) => self.detect(text).map(drop),
-            // A card number may come as a number; what is found in it makes it a text. Shorter ones hold
-            // nothing that a detector knows.
-            Value::Number(number) if number.as_str().len() >= 12 => {
-                let mut text = CompactString::new(number.as_str());
-                if self.detect(&mut text)? {
-                    *value = Value::String(text);
-                }
-                Ok(())
-            }
-            Value::Array(items) => items.iter_mut().try_for_each(|item| self.detect_within(item)),
-            Value::Object(object) => {
-                object.members_mut().iter_mut().try_for_each(|(_, value)| self.detect_within(value))
-            }
-            _ => Ok(()),
+    fn push_name(&mut self, name: &str) {
+        if !self.path.is_empty() {
+            self.path.push_str(self.separator);
         }
+        self.name_at = self.path.len();
+        self.path.push_str(name);
+    }
+
+    /// What a member changes and [`Walk::back_to`] gives back.
+    fn place(&self) -> (usize, usize, Option<usize>) {
+        (self.path.len(), self.name_at, self.hidden)
+    }
+
+    fn back_to(&mut self, (length, name_at, hidden): (usize, usize, Option<usize>)) {
+        self.path.truncate(length);
+        (self.name_at, self.hidden) = (name_at, hidden);
+    }
+
+    fn push_index(&mut self, index: usize) {
+        self.path.push_str(&compact_str::format_compact!("[{index}]"));
     }
 
     /// Type, null, length and date of a value that a rule names.
@@ -289,12 +326,7 @@ impl<'a> Walk<'a> {
         Ok(())
     }
 
-    fn protect(
-        &self,
-        protection: &dyn Protection,
-        value: Value,
-        entity: Option<&str>,
-    ) -> Result<Applied, RecordError> {
+    fn protect(&self, protection: &dyn Protection, value: Value, entity: Option<&str>) -> Result<Applied, RecordError> {
         let context = FieldContext {
             tenant: &self.policy.tenant,
             collection: &self.policy.collection,
@@ -303,43 +335,6 @@ impl<'a> Walk<'a> {
             entity,
         };
         protection.protect(value, &context).map_err(|ProtectError { kind, detail }| self.error(kind, detail))
-    }
-
-    /// Replaces what detectors find in a text, back to front so that earlier spans stay where they are.
-    fn detect(&mut self, text: &mut CompactString) -> Result<bool, RecordError> {
-        let Some(policy) = &self.policy.detect else { return Ok(false) };
-        let mut found = Vec::new();
-        policy.detector.find(text.as_bytes(), &[&self.path], &mut self.scratch, &mut found);
-        if found.is_empty() {
-            return Ok(false);
-        }
-        let mut changed = text.to_string();
-        for detection in found.iter().rev() {
-            let rule = policy.detector.rule(detection.rule);
-            let own = policy.entities.iter().find(|(entity, _)| *entity == rule.entity).map(|(_, protection)| protection);
-            let protection = own.unwrap_or(&policy.everywhere);
-            let span = detection.start..detection.end;
-            let applied = self.protect(protection.as_ref(), Value::string(&text[span.clone()]), Some(&rule.entity))?;
-            match applied {
-                Applied::Value(Value::String(replacement)) => changed.replace_range(span, &replacement),
-                // Only text can stand inside a text; the policy is checked for it, this keeps it closed.
-                _ => return Err(self.error(RecordErrorKind::Protection, "this protection does not give a text")),
-            }
-        }
-        let path = safe_path(&self.path);
-        self.findings.extend(found.into_iter().map(|detection| {
-            let rule = policy.detector.rule(detection.rule);
-            Finding {
-                path: path.clone(),
-                span: detection.start..detection.end,
-                entity: rule.entity.clone(),
-                rule: rule.id.clone(),
-                confidence: detection.confidence,
-                validated: detection.validated,
-            }
-        }));
-        *text = changed.into();
-        Ok(true)
     }
 
     fn set_value(&self, set: &SetValue) -> Value {
@@ -352,7 +347,7 @@ impl<'a> Walk<'a> {
     }
 
     fn error(&self, kind: RecordErrorKind, detail: impl Into<std::borrow::Cow<'static, str>>) -> RecordError {
-        RecordError::at(kind, safe_path(&self.path), detail)
+        RecordError::at(kind, self.shown_path(), detail)
     }
 }
 
@@ -477,3 +472,6 @@ fn flatten_all(object: Object, separator: &str) -> Result<Object, RecordError> {
 #[cfg(test)]
 #[path = "cloak_tests.rs"]
 mod tests;
+
+#[cfg(test)]
+mod detect_tests;

@@ -6,9 +6,11 @@ use std::ops::Range;
 /// One sensitive value, by its place.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Finding {
-    /// The field it was found in, fit to be printed (see [`crate::error::safe_path`]).
+    /// The field it was found in, fit to be printed (see [`crate::error::safe_path`]). It goes on inside JSON that
+    /// stands in a text (`payload.card`); what was found in a member's name has `?` in the name's place.
     pub path: String,
-    /// Byte range in the field's original UTF-8 text.
+    /// Byte range in the original UTF-8 text: of the field, of the value inside JSON that stands in a text (its escapes
+    /// decoded), of the number as it was written, or of the member's name.
     pub span: Range<usize>,
     /// What kind of value it is, for example `EMAIL_ADDRESS`.
     pub entity: Cow<'static, str>,

@@ -211,7 +211,7 @@ async fn deliver(
     for (record, outcome) in batch.records.iter().zip(outcomes.iter().filter(|outcome| outcome.1)) {
         if matches!(outcome.0, Outcome::Delivered) {
             for finding in record.findings() {
-                *summary.findings.entry(finding.entity.to_owned()).or_default() += 1;
+                *summary.findings.entry(finding.entity.to_string()).or_default() += 1;
             }
         }
     }

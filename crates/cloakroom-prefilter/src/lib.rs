@@ -14,9 +14,11 @@ mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
 mod byte_set;
+mod letters;
 mod portable;
 
 pub use byte_set::ByteSet;
+pub use letters::Letters;
 
 /// How many bytes of a pattern's beginning are looked at.
 pub const DEPTH: usize = 8;

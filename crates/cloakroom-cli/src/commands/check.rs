@@ -1,6 +1,6 @@
 //! `cloakroom check`: what will happen to each field, before anything happens.
 
-use cloakroom_core::policy::{ColumnSource, Unlisted};
+use cloakroom_core::policy::{Column, ColumnSource, DetectConfig, Unlisted};
 use serde_json::json;
 
 use crate::args::{CheckOptions, Output};
@@ -12,15 +12,29 @@ use crate::registry::sink_context;
 pub(crate) async fn check(options: CheckOptions) -> Result<u8, Failure> {
     let CheckOptions { file, connect, output } = options;
     let loaded = load(&file)?;
-    let detects = loaded.file.detect.as_ref().map(|detect| detect.everywhere.describe());
+    let section = loaded.file.detect.as_ref();
+    let detects = section.and_then(DetectConfig::describe);
+    // By path: also fields that are no columns, nested ones and those that a wildcard names.
+    let searched: Vec<(&str, String)> = loaded
+        .file
+        .fields
+        .0
+        .iter()
+        .filter_map(|(path, field)| Some((path.as_str(), field.detect.as_ref()?.describe(section))))
+        .collect();
+    let everything = DetectConfig::default().describe_selection();
+    let looks_for = section.map_or_else(|| everything.clone(), DetectConfig::describe_selection);
     let unlisted = match (loaded.policy.unlisted(), &detects) {
         (Unlisted::Keep, None) => "kept as they are".to_owned(),
         (Unlisted::Keep, Some(detect)) => format!("kept; sensitive values in them: {detect}"),
         (Unlisted::Drop, _) => "dropped".to_owned(),
         (Unlisted::Reject, _) => "the record is rejected".to_owned(),
     };
-    let how = |source: &ColumnSource| match source {
-        ColumnSource::Kept => "kept".to_owned(),
+    let how = |column: &Column| match &column.source {
+        ColumnSource::Kept => match searched.iter().find(|(path, _)| *path == column.from) {
+            Some((_, detect)) => format!("kept; sensitive values in it: {detect}"),
+            None => "kept".to_owned(),
+        },
         ColumnSource::Protected(how) => how.clone(),
         ColumnSource::Set(what) => format!("set to {what}"),
         ColumnSource::Dropped => "dropped".to_owned(),
@@ -43,14 +57,22 @@ pub(crate) async fn check(options: CheckOptions) -> Result<u8, Failure> {
             .iter()
             .map(|column| {
                 let column_type = column.column_type.map(|kind| kind.name());
-                json!({ "field": column.from, "becomes": column.name, "how": how(&column.source), "type": column_type })
+                json!({ "field": column.from, "becomes": column.name, "how": how(column), "type": column_type })
             })
             .collect();
+        let in_fields: serde_json::Map<_, _> =
+            searched.iter().map(|(path, detect)| ((*path).to_owned(), detect.as_str().into())).collect();
+        let detection = (section.is_some() || !searched.is_empty())
+            .then(|| json!({ "looks_for": looks_for, "everywhere": detects, "fields": in_fields }));
         let connections: serde_json::Map<_, _> =
             connections.into_iter().map(|(name, found)| (name.to_owned(), found.into())).collect();
-        output::json(
-            &json!({ "pipeline": loaded.name, "fields": fields, "unlisted": unlisted, "connections": connections }),
-        )?;
+        output::json(&json!({
+            "pipeline": loaded.name,
+            "fields": fields,
+            "unlisted": unlisted,
+            "detection": detection,
+            "connections": connections,
+        }))?;
         return Ok(0);
     }
     output::line(&format!("{}: {} is valid", output::bold(&loaded.name), file.display()));
@@ -59,13 +81,19 @@ pub(crate) async fn check(options: CheckOptions) -> Result<u8, Failure> {
         .map(|column| {
             let becomes = if column.source == ColumnSource::Dropped { "-" } else { &column.name };
             let column_type = column.column_type.map_or("any", |kind| kind.name());
-            vec![column.from.clone(), becomes.to_owned(), column_type.to_owned(), how(&column.source)]
+            vec![column.from.clone(), becomes.to_owned(), column_type.to_owned(), how(column)]
         })
         .collect();
     if !rows.is_empty() {
         output::line(&output::table(&["FIELD", "BECOMES", "TYPE", "HOW"], &rows));
     }
     output::line(&format!("other fields: {unlisted}"));
+    for (path, detect) in searched.iter().filter(|(path, _)| !columns.iter().any(|column| column.from == *path)) {
+        output::line(&format!("sensitive values in {path}: {detect}"));
+    }
+    if looks_for != everything {
+        output::line(&format!("detection looks for: {looks_for}"));
+    }
     for (name, found) in connections {
         output::line(&format!("{name}: {found}"));
     }

@@ -16,7 +16,8 @@ pub fn parse_object(bytes: &[u8], max_depth: usize) -> Result<Object, RecordErro
     if let Err(error) = std::str::from_utf8(bytes) {
         return Err(RecordError::new(RecordErrorKind::NotUtf8, format!("at byte {}", error.valid_up_to())));
     }
-    let mut parser = Parser { input: Jiter::new(bytes), bytes, depth_left: max_depth, max_depth };
+    let mut parser =
+        Parser { input: Jiter::new(bytes), bytes, depth_left: max_depth, max_depth, allow_duplicates: false };
     let first = parser.input.peek();
     let first = first.map_err(|error| parser.error(&error))?;
     if first != Peek::Object {
@@ -32,11 +33,23 @@ pub fn parse_object(bytes: &[u8], max_depth: usize) -> Result<Object, RecordErro
     }
 }
 
+/// Decodes a text that is one JSON object or array, as a field of a record may hold it; `None` when it is not. A name
+/// given twice is no reason to look less closely at what is there, so here it is allowed.
+pub(crate) fn parse_within(text: &str, max_depth: usize) -> Option<Value> {
+    let bytes = text.as_bytes();
+    let mut parser =
+        Parser { input: Jiter::new(bytes), bytes, depth_left: max_depth, max_depth, allow_duplicates: true };
+    let first = parser.input.peek().ok()?;
+    let value = matches!(first, Peek::Object | Peek::Array).then(|| parser.value(first))?.ok()?;
+    parser.input.finish().ok().map(|()| value)
+}
+
 struct Parser<'a> {
     input: Jiter<'a>,
     bytes: &'a [u8],
     depth_left: usize,
     max_depth: usize,
+    allow_duplicates: bool,
 }
 
 impl Parser<'_> {
@@ -72,7 +85,7 @@ impl Parser<'_> {
                 Err(error) => return Err(self.error(&error)),
             };
         }
-        if object.has_duplicate() {
+        if !self.allow_duplicates && object.has_duplicate() {
             return Err(RecordError::new(
                 RecordErrorKind::DuplicateKey,
                 format!("in the object that ends at byte {}", self.input.current_index()),
@@ -194,6 +207,16 @@ mod tests {
             assert_eq!(parse(text).as_deref(), Ok(text));
         }
         assert_eq!(parse(r#" { "a" : "\ud83d\ude00\/" } "#).as_deref(), Ok(r#"{"a":"😀/"}"#));
+    }
+
+    #[test]
+    fn json_within_a_text_is_one_object_or_array() {
+        let within = |text: &str| parse_within(text, 3).map(|value| to_json_string(&value));
+        assert_eq!(within(" [1.50, {\"a\":\"\\u00e9\"}]\n").as_deref(), Some(r#"[1.50,{"a":"é"}]"#));
+        assert_eq!(within(r#"{"a":1,"a":2}"#).as_deref(), Some(r#"{"a":1,"a":2}"#));
+        for text in ["", "1", "\"a\"", "{\"a\":1} x", "[4111 1111]", "[[[[]]]]", "[", r#"["\ud800"]"#] {
+            assert_eq!(within(text), None, "{text}");
+        }
     }
 
     #[test]

@@ -16,6 +16,7 @@ mod json;
 mod key_value;
 
 pub use json::parse_object as parse_json_object;
+pub(crate) use json::parse_within as parse_json_within;
 
 /// How the bytes of one record are written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]

@@ -7,7 +7,6 @@ use regex_automata::meta::Regex;
 use regex_automata::util::syntax;
 use regex_automata::{Anchored, Input};
 
-use super::context::{ContextIndex, Hits, windows};
 use super::edges::stands_alone;
 use super::entropy::entropy;
 use super::pem::end_of_block;
@@ -21,15 +20,12 @@ pub(crate) const MAX_MATCH: usize = 4096;
 pub(crate) struct CompiledRule {
     pub(crate) rule: Rule,
     validators: Vec<Validator>,
+    /// Confidence from which findings are reported.
+    pub(crate) threshold: f32,
+    /// True when only a context word makes it report.
+    pub(crate) needs_context: bool,
     /// For rules with a group `value`, made when the rule first matches.
     group: Option<OnceLock<Option<Regex>>>,
-}
-
-/// A match that its rule accepts, before context.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Accepted {
-    pub(crate) span: Range<usize>,
-    pub(crate) validated: bool,
 }
 
 /// How regexes are read: bytes, ASCII classes.
@@ -40,14 +36,21 @@ pub(crate) fn syntax_config() -> syntax::Config {
 impl CompiledRule {
     /// # Errors
     /// What is wrong with the rule, for people.
-    pub(crate) fn new(rule: &Rule) -> Result<Self, String> {
+    pub(crate) fn new(rule: &Rule, threshold: f32) -> Result<Self, String> {
         let validators = rule.validators()?;
         let group = rule.regex.contains("(?P<value>").then(OnceLock::new);
-        Ok(Self { rule: rule.clone(), validators, group })
+        let needs_context = rule.confidence < threshold;
+        Ok(Self { rule: rule.clone(), validators, threshold, needs_context, group })
     }
 
-    /// Decides on a match of the regex: its group, its edges, its entropy, its validators.
-    pub(crate) fn accept(&self, text: &[u8], matched: Range<usize>) -> Option<Accepted> {
+    /// True when a group is the value rather than the whole match.
+    pub(crate) fn has_group(&self) -> bool {
+        self.group.is_some()
+    }
+
+    /// Decides on a match of the regex: its group, its edges, its entropy, its validators. Gives the value and whether it is
+    /// validated.
+    pub(crate) fn accept(&self, text: &[u8], matched: Range<usize>) -> Option<(Range<usize>, bool)> {
         let mut span = match &self.group {
             None => matched,
             Some(regex) => self.group_span(regex, text, matched)?,
@@ -72,7 +75,7 @@ impl CompiledRule {
                 }
             }
         }
-        Some(Accepted { span, validated })
+        Some((span, validated))
     }
 
     fn group_span(&self, regex: &OnceLock<Option<Regex>>, text: &[u8], matched: Range<usize>) -> Option<Range<usize>> {
@@ -87,17 +90,6 @@ impl CompiledRule {
         captures.get_group_by_name("value").map(|group| group.range())
     }
 
-    /// What context makes of the confidence. `hits` belong to the value's surroundings and its field's name.
-    pub(crate) fn confidence(&self, index: usize, hits: &Hits) -> f32 {
-        if hits.speaks_for(index) {
-            self.rule.with_context
-        } else if hits.against(index) {
-            self.rule.confidence / 2.0
-        } else {
-            self.rule.confidence
-        }
-    }
-
     /// True when context words can change the confidence.
     pub(crate) fn context_matters(&self) -> bool {
         !self.rule.context.is_empty() || !self.rule.not_context.is_empty()
@@ -106,16 +98,5 @@ impl CompiledRule {
     /// The most that it can have.
     pub(crate) fn best_confidence(&self) -> f32 {
         self.rule.confidence.max(self.rule.with_context)
-    }
-}
-
-/// Looks at the surroundings of a span and the words of its field's name.
-pub(crate) fn look_around(index: &ContextIndex, text: &[u8], span: Range<usize>, names: &[&str], hits: &mut Hits) {
-    hits.clear(index.rules());
-    let (before, after) = windows(text, span);
-    index.look(&text[before], hits);
-    index.look(&text[after], hits);
-    for name in names {
-        index.look(name.as_bytes(), hits);
     }
 }

@@ -8,11 +8,15 @@
 //!
 //! `reference` finds the same in the plainest way; tests and the fuzz target hold the engine against it.
 
+pub mod allow;
 mod compiled;
 mod context;
 mod edges;
+pub mod encoding;
 mod engine;
 mod entropy;
+mod judge;
+pub mod examples;
 mod normalize;
 mod overlap;
 mod pem;
@@ -24,10 +28,11 @@ mod validate;
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::ops::Range;
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
-use compiled::{Accepted, CompiledRule, look_around};
-use context::{ContextIndex, Hits};
+use compiled::CompiledRule;
+use context::{ContextIndex, ContextReader};
+use judge::{Judge, Rules};
 use engine::{Comparison, Ends, Engine};
 pub use rule::{Edges, Extend, Rule, RuleSpec, built_in, read_rules};
 pub use stream::{Found, Place, Scanner};
@@ -86,7 +91,6 @@ impl Default for Selection {
 /// Rules compiled for searching. Shared between threads; each has a [`Scratch`] of its own.
 pub struct Detector {
     rules: Vec<CompiledRule>,
-    thresholds: Vec<f32>,
     context: ContextIndex,
     engine: Engine,
     comparison: OnceLock<Result<Comparison, String>>,
@@ -95,7 +99,7 @@ pub struct Detector {
 /// Memory that searches use again and again.
 #[derive(Default)]
 pub struct Scratch {
-    hits: Hits,
+    reader: ContextReader,
     ends: Ends,
 }
 
@@ -128,22 +132,32 @@ impl Detector {
         };
         let rules: Vec<&Rule> = every().filter(wanted).collect();
         let threshold = |rule: &Rule| *selection.thresholds.get(rule.entity.as_ref()).unwrap_or(&selection.threshold);
-        let detector = Self::of(&rules, threshold)?;
-        // Built-in rules are known to compile whole; those of the user are tried now rather than in the middle of a run.
-        let own = rules.iter().position(|rule| selection.custom.iter().any(|custom| std::ptr::eq(custom, *rule)));
-        if let Some(own) = own {
-            detector.engine.prepare(&detector.rules, own)?;
-        }
-        Ok(detector)
+        Self::of(&rules, threshold)
+    }
+
+    /// The detector of the default selection. Compiling takes some milliseconds, so the process does it once and all
+    /// policies share it.
+    ///
+    /// # Errors
+    /// What is wrong with a built-in rule; tests keep it from happening.
+    pub fn shared_default() -> Result<Arc<Self>, String> {
+        static SHARED: OnceLock<Result<Arc<Detector>, String>> = OnceLock::new();
+        SHARED.get_or_init(|| Self::new(&Selection::default()).map(Arc::new)).clone()
+    }
+
+    /// True when a rule for this entity is among those selected.
+    #[must_use]
+    pub fn looks_for(&self, entity: &str) -> bool {
+        self.rules.iter().any(|compiled| compiled.rule.entity == entity)
     }
 
     /// Compiles exactly these rules.
     fn of(rules: &[&Rule], threshold: impl Fn(&Rule) -> f32) -> Result<Self, String> {
-        let compiled = rules.iter().map(|rule| CompiledRule::new(rule)).collect::<Result<Vec<_>, _>>()?;
+        let compiled =
+            rules.iter().map(|rule| CompiledRule::new(rule, threshold(rule))).collect::<Result<Vec<_>, _>>()?;
         let context = ContextIndex::new(rules.iter().map(|rule| (words(&rule.context), words(&rule.not_context))));
-        let thresholds = rules.iter().map(|rule| threshold(rule)).collect();
-        let engine = Engine::new(&compiled, None)?;
-        Ok(Self { rules: compiled, thresholds, context, engine, comparison: OnceLock::new() })
+        let engine = Engine::new(&compiled, &context, None)?;
+        Ok(Self { rules: compiled, context, engine, comparison: OnceLock::new() })
     }
 
     /// A rule by its number in a [`Detection`].
@@ -158,7 +172,8 @@ impl Detector {
         found.clear();
         let (text, map) = normalize::normalized(text);
         scratch.ends.begin(self.rules.len());
-        self.search(&text, 0..text.len(), names, scratch, found);
+        scratch.reader.begin(&self.context, names);
+        self.search(&text, 0..text.len(), scratch, found);
         scratch.ends.advance(text.len() + 1);
         overlap::choose(found, |d| self.specificity(d));
         if let Cow::Owned(_) = text {
@@ -175,63 +190,21 @@ impl Detector {
     /// The first difference: rule and positions.
     #[doc(hidden)]
     pub fn compare_with_reference(&self, text: &[u8]) -> Result<(), String> {
-        let comparison = self.comparison.get_or_init(|| Comparison::new(&self.rules));
-        comparison.as_ref().map_err(Clone::clone)?.compare(&self.rules, text)
+        let rules = Rules { rules: &self.rules, context: &self.context };
+        let comparison = self.comparison.get_or_init(|| Comparison::new(rules));
+        comparison.as_ref().map_err(Clone::clone)?.compare(rules, text, &[])
     }
 
     /// Adds what has its trigger in a range of a normalised text, before overlaps are decided.
-    fn search(
-        &self,
-        text: &[u8],
-        range: Range<usize>,
-        names: &[&str],
-        scratch: &mut Scratch,
-        found: &mut Vec<Detection>,
-    ) {
-        let Scratch { hits, ends } = scratch;
-        // Where the hits were taken.
-        let mut looked = usize::MAX..usize::MAX;
-        self.engine.find(&self.rules, text, range.start, range.end, ends, |index, accepted| {
-            self.judge(index, accepted, text, names, hits, &mut looked, found);
-        });
+    fn search(&self, text: &[u8], range: Range<usize>, scratch: &mut Scratch, found: &mut Vec<Detection>) {
+        let Scratch { reader, ends } = scratch;
+        let mut judge = Judge::new(Rules { rules: &self.rules, context: &self.context }, reader);
+        self.engine.find(&mut judge, text, range.start, range.end, ends, |detection| found.push(detection));
     }
 
     /// The rule that can be more certain is the more specific one.
     fn specificity(&self, d: &Detection) -> u64 {
         (self.rules[d.rule as usize].best_confidence() * 1000.0) as u64
-    }
-
-    /// What context says of a match, and whether it is reported.
-    #[inline]
-    #[allow(clippy::too_many_arguments, reason = "one step of `find`, which has it all")]
-    fn judge(
-        &self,
-        index: usize,
-        accepted: Accepted,
-        text: &[u8],
-        names: &[&str],
-        hits: &mut Hits,
-        looked: &mut Range<usize>,
-        found: &mut Vec<Detection>,
-    ) {
-        let (rule, threshold) = (&self.rules[index], self.thresholds[index]);
-        if rule.best_confidence() < threshold {
-            return;
-        }
-        if rule.context_matters() && *looked != accepted.span {
-            look_around(&self.context, text, accepted.span.clone(), names, hits);
-            *looked = accepted.span.clone();
-        }
-        let confidence = if rule.context_matters() { rule.confidence(index, hits) } else { rule.rule.confidence };
-        if confidence >= threshold {
-            found.push(Detection {
-                start: accepted.span.start,
-                end: accepted.span.end,
-                rule: index as u32,
-                confidence,
-                validated: accepted.validated,
-            });
-        }
     }
 }
 

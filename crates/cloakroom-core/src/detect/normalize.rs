@@ -107,16 +107,29 @@ pub(crate) fn whole_characters(piece: &[u8]) -> usize {
 /// The first character that is replaced or left out.
 fn first_edit(text: &[u8]) -> Option<usize> {
     let mut at = 0;
-    while let Some(ahead) = text[at..].iter().position(|byte| *byte >= 0x80) {
-        at += ahead;
-        // The lead bytes of what is edited; é, ß, most of Cyrillic, Chinese and Korean go on at once.
-        let (character, length) = decode(&text[at..]);
-        if character.is_some_and(|character| replacement(character).is_some()) {
-            return Some(at);
+    while at < text.len() {
+        if let Some(word) = text[at..].first_chunk() {
+            // Eight ASCII bytes at a time.
+            let beyond = u64::from_le_bytes(*word) & 0x8080_8080_8080_8080;
+            at += (beyond.trailing_zeros() / 8) as usize;
+            if beyond == 0 {
+                continue;
+            }
         }
-        at += length;
+        if may_lead(text[at]) {
+            let (character, _) = decode(&text[at..]);
+            if character.is_some_and(|character| replacement(character).is_some()) {
+                return Some(at);
+            }
+        }
+        at += 1;
     }
     None
+}
+
+/// The first bytes of characters that are edited. Not those of é, ß, Greek, most of Cyrillic, Chinese.
+fn may_lead(byte: u8) -> bool {
+    matches!(byte, 0xC2 | 0xD9 | 0xDB | 0xDF..=0xE3 | 0xEA | 0xEF | 0xF0)
 }
 
 /// The character at the beginning of a text and its length; none where there is none (length 1).
@@ -214,6 +227,14 @@ mod tests {
         assert_eq!(map.before_start(0), Lengths { bytes: 3, characters: 1, utf16: 1 });
         assert_eq!(map.before_start(1), Lengths { bytes: 6, characters: 1, utf16: 2 });
         assert_eq!(map.before_end(1), Lengths { bytes: 6, characters: 1, utf16: 2 });
+    }
+
+    #[test]
+    fn the_first_bytes_of_all_that_is_edited() {
+        for code in (0x80..0x11_0000).filter_map(char::from_u32).filter(|code| replacement(*code).is_some()) {
+            let mut bytes = [0; 4];
+            assert!(may_lead(code.encode_utf8(&mut bytes).as_bytes()[0]), "{:x}", u32::from(code));
+        }
     }
 
     #[test]

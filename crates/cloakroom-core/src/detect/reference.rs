@@ -5,7 +5,9 @@ use regex_automata::hybrid::dfa::{Cache, DFA, OverlappingState};
 use regex_automata::meta::Regex;
 use regex_automata::{Anchored, Input, MatchKind, PatternSet};
 
-use super::compiled::{Accepted, CompiledRule, syntax_config};
+use super::compiled::syntax_config;
+use super::judge::Judge;
+use super::Detection;
 
 /// Regexes of rules, for searching one rule after the other.
 pub(crate) struct Reference {
@@ -16,8 +18,8 @@ pub(crate) struct Reference {
 impl Reference {
     /// # Errors
     /// A regex that does not compile.
-    pub(crate) fn new(rules: &[CompiledRule]) -> Result<Self, String> {
-        let patterns: Vec<&str> = rules.iter().map(|rule| rule.rule.regex.as_ref()).collect();
+    pub(crate) fn new<'a>(patterns: impl Iterator<Item = &'a str>) -> Result<Self, String> {
+        let patterns: Vec<&str> = patterns.collect();
         let build = |patterns: &[&str], kind| {
             Regex::builder()
                 .configure(Regex::config().match_kind(kind).nfa_size_limit(None))
@@ -39,34 +41,35 @@ impl Reference {
         })
     }
 
-    /// Emits every accepted match of every rule that starts before `to`, in the order of the rules and of the text, with the end of
-    /// what is done. `first` says where the search for a rule begins.
+    /// Emits every accepted match of these rules that starts before `to`, in the order of the rules and of the text. `first` says
+    /// where the search for a rule begins, `number` which rule of the judge's it is.
     pub(crate) fn find(
         &self,
-        compiled: &[CompiledRule],
+        judge: &mut Judge<'_, '_>,
         text: &[u8],
         to: usize,
-        first: impl Fn(usize) -> usize,
-        mut emit: impl FnMut(usize, usize, Accepted),
+        number: impl Fn(usize) -> (u32, usize, bool),
+        mut emit: impl FnMut(Detection),
     ) {
         let mut which = PatternSet::new(self.rules.len());
         self.all.which_overlapping_matches(&Input::new(text), &mut which);
         for pattern in which.iter().map(|pattern| pattern.as_usize()) {
-            let (rule, (regex, lazy)) = (&compiled[pattern], &self.rules[pattern]);
+            let (regex, lazy) = &self.rules[pattern];
             let mut cache = lazy.create_cache();
-            let mut from = first(pattern);
+            let (rule, mut from, try_shorter) = number(pattern);
             while from < to {
                 let Some(start) = regex.find(Input::new(text).range(from..)).map(|found| found.start()) else { break };
                 if start >= to {
                     break;
                 }
                 let ends = ends(lazy, &mut cache, text, start);
-                let tried = if rule.rule.try_shorter { ends.len() } else { 1 };
-                let accepted = ends.iter().rev().take(tried).find_map(|end| Some((*end, rule.accept(text, start..*end)?)));
+                let tried = if try_shorter { ends.len() } else { 1 };
+                let mut longest = ends.iter().rev().take(tried);
+                let accepted = longest.find_map(|end| Some((*end, judge.accept(text, rule, start..*end)?)));
                 match accepted {
                     Some((end, accepted)) => {
-                        from = end.max(accepted.span.end);
-                        emit(pattern, from, accepted);
+                        from = end.max(accepted.end);
+                        emit(accepted);
                     }
                     None => from = start + 1,
                 }

@@ -88,6 +88,7 @@ impl<'d> Scanner<'d> {
     pub fn with_names(detector: &'d Detector, names: &[&str]) -> Self {
         let mut scratch = Scratch::default();
         scratch.ends.begin(detector.rules.len());
+        scratch.reader.begin(&detector.context, names);
         Self {
             detector,
             names: names.iter().map(|name| (*name).to_owned()).collect(),
@@ -123,7 +124,7 @@ impl<'d> Scanner<'d> {
         self.search(self.text.len());
         self.settle(usize::MAX, emit);
         let names = std::mem::take(&mut self.names);
-        *self = Self { names, ..Self::new(self.detector) };
+        *self = Self::with_names(self.detector, &names.iter().map(String::as_str).collect::<Vec<_>>());
     }
 
     fn take(&mut self, piece: &[u8]) {
@@ -144,8 +145,7 @@ impl<'d> Scanner<'d> {
     }
 
     fn search(&mut self, to: usize) {
-        let names: Vec<&str> = self.names.iter().map(String::as_str).collect();
-        self.detector.search(&self.text, self.done..to, &names, &mut self.scratch, &mut self.pending);
+        self.detector.search(&self.text, self.done..to, &mut self.scratch, &mut self.pending);
         self.done = to;
     }
 
@@ -188,6 +188,7 @@ impl<'d> Scanner<'d> {
             d.end -= keep;
         }
         self.scratch.ends.advance(keep);
+        self.scratch.reader.restart(0);
         self.map.forget_before(self.base);
     }
 

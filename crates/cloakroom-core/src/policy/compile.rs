@@ -6,11 +6,10 @@ use std::sync::Arc;
 use compact_str::CompactString;
 
 use super::config::{FieldConfig, FieldType, PolicyConfig, SetValue};
-use super::{DetectPolicy, FieldRule, Node, Policy};
+use super::{Detection, FieldDetection, FieldRule, Node, Policy};
 use crate::dates::DateFormat;
 use crate::decode::Limits;
-use crate::detect::{Detector, Selection};
-use crate::error::{PolicyError, did_you_mean};
+use crate::error::PolicyError;
 use crate::keys::KeyProvider;
 use crate::located::{Located, Position};
 use crate::path::{FieldPath, Segment};
@@ -57,11 +56,12 @@ pub(super) fn compile(config: &PolicyConfig, keys: Option<&Arc<dyn KeyProvider>>
     }
     let context = BuildContext { keys, has_subject: subject.is_some() };
     let mut required = config.record.require.iter().map(parse_path).collect::<Result<Vec<_>, _>>()?;
+    let detection = Detection::compile(config, &context)?;
     let mut root = Node::default();
     let mut columns = Vec::new();
     for (path_text, field) in &config.fields.0 {
         let path = parse_path(path_text)?;
-        let rule = field_rule(path_text, field, &context)?;
+        let rule = field_rule(path_text, field, &context, config, detection.as_ref())?;
         if field.required && !required.contains(&path) {
             required.push(path.clone());
         }
@@ -107,7 +107,7 @@ pub(super) fn compile(config: &PolicyConfig, keys: Option<&Arc<dyn KeyProvider>>
         required,
         root,
         uuid_key,
-        detect: config.detect.as_ref().map(|detect| detect_policy(detect, &context)).transpose()?,
+        detection,
         columns,
     })
 }
@@ -133,6 +133,8 @@ fn field_rule(
     path: &Located<String>,
     field: &FieldConfig,
     context: &BuildContext<'_>,
+    config: &PolicyConfig,
+    detection: Option<&Detection>,
 ) -> Result<FieldRule, PolicyError> {
     if let Some(set) = &field.set {
         if field.protect.is_some() || field.date.is_some() || field.flatten.is_some() || field.required {
@@ -176,44 +178,17 @@ fn field_rule(
         rename: field.rename.as_ref().map(|name| CompactString::new(&name.value)),
         set: field.set.is_some(),
         date: date.transpose()?,
-        detect: field.detect.unwrap_or(false) && protection.is_none(),
+        detect: FieldDetection::compile(field, context, config, detection)?,
         protection,
         flatten: field.flatten.clone(),
     })
 }
 
-fn build(spec: &Located<ProtectSpec>, context: &BuildContext<'_>) -> Result<Box<dyn Protection>, PolicyError> {
+pub(super) fn build(
+    spec: &Located<ProtectSpec>,
+    context: &BuildContext<'_>,
+) -> Result<Box<dyn Protection>, PolicyError> {
     spec.build(context).map_err(|message| PolicyError::new(spec.at, message))
-}
-
-fn detect_policy(config: &super::DetectConfig, context: &BuildContext<'_>) -> Result<DetectPolicy, PolicyError> {
-    let for_text = |spec: &Located<ProtectSpec>| -> Result<Arc<dyn Protection>, PolicyError> {
-        if matches!(spec.name(), "drop" | "null" | "bucket" | "date_shift") {
-            return Err(PolicyError::new(
-                spec.at,
-                format!(
-                    "`{}` works on whole fields; for findings inside a text take redact, mask, hmac, hash, encrypt or block",
-                    spec.name()
-                ),
-            ));
-        }
-        build(spec, context).map(Arc::from)
-    };
-    let everywhere = for_text(&config.everywhere)?;
-    let mut entities = Vec::new();
-    for (name, spec) in &config.entities.0 {
-        let known = || crate::detect::built_in().iter().map(|rule| rule.entity.as_ref());
-        if !known().any(|entity| entity == name.value) {
-            let near = did_you_mean(&name.value, known());
-            return Err(PolicyError::new(
-                name.at,
-                format!("unknown entity `{}`{near}; `cloakroom rules list` shows all", name.value),
-            ));
-        }
-        entities.push((name.value.clone(), for_text(spec)?));
-    }
-    let detector = Detector::new(&Selection::default()).map_err(|message| PolicyError::new(None, message))?;
-    Ok(DetectPolicy { everywhere, entities, detector })
 }
 
 /// What the policy says about one field of protected records. Only fields at the top of the protected

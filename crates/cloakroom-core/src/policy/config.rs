@@ -1,4 +1,5 @@
-//! The policy as people write it: the sections `record`, `fields`, `detect` and the names around them.
+//! The policy as people write it: the sections `record`, `fields` and the names around them; `detect` has a file of
+//! its own.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer};
@@ -6,6 +7,8 @@ use serde::{Deserialize, Deserializer};
 use crate::decode::{Format, Limits};
 use crate::located::{Located, OrderedMap};
 use crate::protect::ProtectSpec;
+
+use super::{DetectConfig, FieldDetect};
 
 /// The policy sections of a pipeline file.
 #[derive(Clone, Debug, Default)]
@@ -94,8 +97,10 @@ pub struct FieldConfig {
     /// What is done to its value.
     #[serde(deserialize_with = "present")]
     pub protect: Option<Located<ProtectSpec>>,
-    /// Whether detection looks into it (default: only where no rule names the field).
-    pub detect: Option<bool>,
+    /// Whether detection looks into it, and what is done to what it finds: `true` (as `detect:` says), `false`, or
+    /// actions of its own (default: only where no rule names the field).
+    #[serde(deserialize_with = "present")]
+    pub detect: Option<Located<FieldDetect>>,
     /// Lifts the members of this object to its parent, names joined with this text.
     pub flatten: Option<String>,
 }
@@ -174,15 +179,4 @@ pub struct DateConfig {
     pub from: Vec<String>,
     /// The format to write (default timestamp: 2024-02-29 12:00:00).
     pub to: Option<String>,
-}
-
-/// What happens to findings in fields that no rule names.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct DetectConfig {
-    /// What is done to every finding: redact, mask, hmac, hash, encrypt or block.
-    pub everywhere: Located<ProtectSpec>,
-    /// What is done to findings of one entity type instead.
-    #[serde(default)]
-    pub entities: OrderedMap<Located<ProtectSpec>>,
 }

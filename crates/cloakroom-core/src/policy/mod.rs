@@ -3,6 +3,8 @@
 
 mod compile;
 pub mod config;
+mod detect_config;
+mod detection;
 mod node;
 
 use std::sync::Arc;
@@ -10,14 +12,15 @@ use std::sync::Arc;
 use cloakroom_crypto::PseudonymKey;
 
 pub use compile::{Column, ColumnSource};
-pub use config::{DetectConfig, FieldConfig, FieldType, PolicyConfig, RecordConfig, SetValue, Unlisted};
+pub use config::{FieldConfig, FieldType, PolicyConfig, RecordConfig, SetValue, Unlisted};
+pub use detect_config::{ActionSpec, DetectConfig, FieldActions, FieldDetect};
+pub(crate) use detection::{Actions, Detection, FieldDetection};
 pub(crate) use node::{FieldRule, Node};
 
 use crate::decode::{Format, Limits};
 use crate::error::PolicyError;
 use crate::keys::KeyProvider;
 use crate::path::FieldPath;
-use crate::protect::Protection;
 
 /// A compiled policy.
 pub struct Policy {
@@ -32,18 +35,9 @@ pub struct Policy {
     pub(crate) root: Node,
     /// For `set: uuid`, when a field asks for it.
     pub(crate) uuid_key: Option<Arc<PseudonymKey>>,
-    pub(crate) detect: Option<DetectPolicy>,
+    /// `None` where nothing is looked for.
+    pub(crate) detection: Option<Detection>,
     columns: Vec<Column>,
-}
-
-/// What happens to findings.
-pub(crate) struct DetectPolicy {
-    /// Unless an entity has its own.
-    pub(crate) everywhere: Arc<dyn Protection>,
-    /// By entity type.
-    pub(crate) entities: Vec<(String, Arc<dyn Protection>)>,
-    /// What finds them.
-    pub(crate) detector: crate::detect::Detector,
 }
 
 impl Policy {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use compact_str::CompactString;
 
+use super::FieldDetection;
 use super::config::{FieldType, SetValue};
 use crate::dates::DateFormat;
 use crate::protect::Protection;
@@ -40,7 +41,7 @@ pub(crate) struct FieldRule {
     pub(crate) set: bool,
     pub(crate) date: Option<(Vec<DateFormat>, DateFormat)>,
     pub(crate) protection: Option<Box<dyn Protection>>,
-    pub(crate) detect: bool,
+    pub(crate) detect: FieldDetection,
     pub(crate) flatten: Option<String>,
 }
 
@@ -64,6 +65,11 @@ impl Node {
             return Some(&self.members[*at].1);
         }
         self.any_member.as_deref()
+    }
+
+    /// True when a member's node was found by the member's own name and not by a wildcard.
+    pub(crate) fn is_named(&self, member: &Node) -> bool {
+        !self.any_member.as_deref().is_some_and(|any| std::ptr::eq(any, member))
     }
 
     /// The node of an element.

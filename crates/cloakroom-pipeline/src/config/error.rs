@@ -31,7 +31,8 @@ impl ConfigError {
 
     /// A mistake that the YAML reader found. Its snippet of the file is left out: a line may hold a
     /// password.
-    pub(super) fn from_yaml(file: &str, error: &serde_saphyr::Error) -> Self {
+    #[must_use]
+    pub fn from_yaml(file: &str, error: &serde_saphyr::Error) -> Self {
         let text = error.without_snippet().to_string();
         let at = error.location().map(|at| Position { line: at.line(), column: at.column() });
         let text = text.rfind(" at line ").map_or(text.as_str(), |end| &text[..end]);

@@ -78,9 +78,15 @@ impl LiveTable {
         self.start_words * 64
     }
 
-    /// Calls `each` with the bit of every shape that can begin with these bytes; `begins` says whether a word can begin there.
+    /// Words in a row of bits.
+    pub(crate) fn words(&self) -> usize {
+        self.words
+    }
+
+    /// Calls `each` with the bits of the shapes that can begin with these bytes, a word of 64 at a time; `begins` says whether a word
+    /// of the text can begin there.
     #[inline]
-    pub(crate) fn for_each(&self, bytes: &[u8; DEPTH], begins: bool, mut each: impl FnMut(usize)) {
+    pub(crate) fn for_each(&self, bytes: &[u8; DEPTH], begins: bool, mut each: impl FnMut(usize, u64)) {
         let first = usize::from(self.class[usize::from(bytes[0])]);
         let (from, to) = self.ranges[first];
         let from = if begins { usize::from(from) } else { usize::from(from).max(self.start_words) };
@@ -93,9 +99,8 @@ impl LiveTable {
                 let class = usize::from(self.class[usize::from(bytes[offset])]);
                 live &= self.rows[(offset * self.classes + class) * self.words + word];
             }
-            while live != 0 {
-                each(word * 64 + live.trailing_zeros() as usize);
-                live &= live - 1;
+            if live != 0 {
+                each(word, live);
             }
         }
     }
@@ -114,7 +119,7 @@ mod tests {
         let table = LiveTable::new(&start.iter().collect::<Vec<_>>(), &anywhere.iter().collect::<Vec<_>>());
         let live = |text: &[u8; DEPTH], begins| {
             let mut found = Vec::new();
-            table.for_each(text, begins, |bit| found.push(bit));
+            table.for_each(text, begins, |word, bits| found.extend((0..64).filter(|bit| bits >> bit & 1 == 1).map(|bit| word * 64 + bit)));
             found
         };
         assert_eq!(live(b"Bx123 ......", true), [1, 27, 53]);

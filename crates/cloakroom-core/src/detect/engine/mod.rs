@@ -24,7 +24,10 @@ use std::collections::HashMap;
 
 use cloakroom_prefilter::{ANYWHERE_BUCKETS, BLOCK, Kernel, Prefilter, START_BUCKETS, WORDS};
 
-use super::compiled::{Accepted, CompiledRule};
+use super::Detection;
+use super::compiled::CompiledRule;
+use super::context::ContextIndex;
+use super::judge::Judge;
 use super::reference::Reference;
 pub(crate) use comparison::Comparison;
 use beginning::{Beginning, DEPTH, is_word};
@@ -44,7 +47,13 @@ pub(crate) struct Engine {
     /// How many of them are for word starts.
     starts: usize,
     /// Rules that nothing triggers.
-    rest: Option<(Vec<CompiledRule>, Vec<u32>, Reference)>,
+    rest: Option<(Vec<u32>, Vec<bool>, Reference)>,
+    /// The bits of shapes some rule of which reports without a context word.
+    free: Box<[u64]>,
+    /// By phrase: the bits of shapes that it speaks for.
+    bits_of_nodes: Vec<Box<[u16]>>,
+    /// The longest match of a shape that needs a context word, in bytes.
+    longest_in_context: usize,
 }
 
 /// Where each rule's last accepted match ended, so that the next one starts behind it. Positions count on from text to text,
@@ -82,7 +91,7 @@ impl Ends {
 impl Engine {
     /// # Errors
     /// A regex that the engine cannot run; names the rule.
-    pub(crate) fn new(rules: &[CompiledRule], kernel: Option<Kernel>) -> Result<Self, String> {
+    pub(crate) fn new(rules: &[CompiledRule], context: &ContextIndex, kernel: Option<Kernel>) -> Result<Self, String> {
         let mut by_regex: HashMap<&str, usize> = HashMap::with_capacity(rules.len());
         let mut shapes: Vec<(Shape, Trigger)> = Vec::with_capacity(rules.len());
         for (number, compiled) in (0_u32..).zip(rules) {
@@ -98,7 +107,9 @@ impl Engine {
                 }
             };
             shapes[index].0.rules.push(number);
-            shapes[index].0.try_shorter |= compiled.rule.try_shorter;
+            if compiled.rule.try_shorter {
+                shapes[index].0.try_shorter.push(number);
+            }
         }
         // Shapes that begin with the same kind of byte stand together, so that few words of a row matter for a byte.
         shapes.sort_by_key(|(_, trigger)| match trigger {
@@ -120,46 +131,58 @@ impl Engine {
         let rest = if rest_rules.is_empty() {
             None
         } else {
-            let compiled = rest_rules.iter().map(|rule| CompiledRule::new(&rules[*rule as usize].rule)).collect::<Result<Vec<_>, _>>()?;
-            let reference = Reference::new(&compiled)?;
-            Some((compiled, rest_rules, reference))
+            let chosen: Vec<&CompiledRule> = rest_rules.iter().map(|rule| &rules[*rule as usize]).collect();
+            let try_shorter = chosen.iter().map(|rule| rule.rule.try_shorter).collect();
+            let reference = Reference::new(chosen.iter().map(|rule| rule.rule.regex.as_ref()))?;
+            Some((rest_rules, try_shorter, reference))
         };
-        Ok(Self { prefilter, live, rest, starts, shapes: shapes.into_iter().map(|(shape, _)| shape).take(starts + anywheres).collect() })
-    }
-
-    /// Makes all automata now, to see that none is too large.
-    ///
-    /// # Errors
-    /// Which regex is; names a rule.
-    pub(crate) fn prepare(&self, rules: &[CompiledRule], from: usize) -> Result<(), String> {
-        for shape in &self.shapes {
-            if let Some(rule) = shape.rules.iter().find(|rule| **rule as usize >= from) {
-                shape.prepare().map_err(|error| format!("rule `{}`: regex: {error}", rules[*rule as usize].rule.id))?;
+        let shapes: Vec<Shape> = shapes.into_iter().map(|(shape, _)| shape).take(starts + anywheres).collect();
+        let first_anywhere = live.first_anywhere();
+        let bit = |index: usize| if index < starts { index } else { index - starts + first_anywhere };
+        let mut free = vec![0_u64; live.words()].into_boxed_slice();
+        let mut bit_of_rule = vec![None; rules.len()];
+        let mut longest_in_context = 0;
+        for (index, shape) in shapes.iter().enumerate() {
+            // Where a group is the value, its surroundings are known only when it is.
+            let is_free = |rule: &u32| !rules[*rule as usize].needs_context || rules[*rule as usize].has_group();
+            if shape.rules.iter().any(is_free) {
+                free[bit(index) / 64] |= 1 << (bit(index) % 64);
+            } else {
+                longest_in_context = longest_in_context.max(shape.longest());
             }
+            shape.rules.iter().for_each(|rule| bit_of_rule[*rule as usize] = u16::try_from(bit(index)).ok());
         }
-        Ok(())
+        let bits_of_node = |node: u32| {
+            let mut bits: Vec<u16> = context.rules_for(node).iter().filter_map(|rule| bit_of_rule[*rule as usize]).collect();
+            bits.sort_unstable();
+            bits.dedup();
+            bits.into_boxed_slice()
+        };
+        let bits_of_nodes = (0..context.nodes()).map(bits_of_node).collect();
+        Ok(Self { prefilter, live, rest, starts, shapes, free, bits_of_nodes, longest_in_context })
     }
 
     /// Rules that nothing triggers.
     #[cfg(test)]
     pub(crate) fn untriggered(&self) -> &[u32] {
-        self.rest.as_ref().map_or(&[], |(_, rules, _)| rules)
+        self.rest.as_ref().map_or(&[], |(rules, _, _)| rules)
     }
 
     /// Emits every accepted match of every rule whose trigger stands in `from..to`. Matches of one rule come in order.
     #[inline]
     pub(crate) fn find(
         &self,
-        rules: &[CompiledRule],
+        judge: &mut Judge<'_, '_>,
         text: &[u8],
         from: usize,
         to: usize,
         ends: &mut Ends,
-        mut emit: impl FnMut(usize, Accepted),
+        mut emit: impl FnMut(Detection),
     ) {
+        let mut allowed = Allowed::new(self, judge);
         let mut masks = [0_u64; WORDS];
         let mut at = from;
-        while at < to {
+        'blocks: while at < to {
             let words = self.prefilter.candidates(text, at, &mut masks);
             for (word, mask) in masks[..words].iter().enumerate() {
                 let mut mask = *mask;
@@ -167,24 +190,25 @@ impl Engine {
                     let position = at + 64 * word + mask.trailing_zeros() as usize;
                     mask &= mask - 1;
                     if position >= to {
-                        return self.find_rest(text, from, to, ends, emit);
+                        break 'blocks;
                     }
-                    self.candidate(rules, text, position, ends, &mut emit);
+                    self.candidate(judge, &mut allowed, text, position, ends, &mut emit);
                 }
             }
             at += BLOCK;
         }
-        self.find_rest(text, from, to, ends, emit);
+        self.find_rest(judge, text, from, to, ends, emit);
     }
 
     #[inline]
     fn candidate(
         &self,
-        rules: &[CompiledRule],
+        judge: &mut Judge<'_, '_>,
+        allowed: &mut Allowed,
         text: &[u8],
         at: usize,
         ends: &mut Ends,
-        emit: &mut impl FnMut(usize, Accepted),
+        emit: &mut impl FnMut(Detection),
     ) {
         let padded;
         let bytes: &[u8; DEPTH] = match text[at..].first_chunk() {
@@ -197,21 +221,25 @@ impl Engine {
             }
         };
         let begins = at == 0 || !(is_word(bytes[0]) && is_word(text[at - 1]));
-        let (starts, first_anywhere) = (self.starts, self.live.first_anywhere());
-        self.live.for_each(bytes, begins, |bit| {
-            let index = if bit >= first_anywhere { bit - first_anywhere + starts } else { bit };
-            let shape = &self.shapes[index];
-            match &shape.inner {
-                None => {
-                    self.walk_from(shape, rules, text, at, ends, emit);
-                }
-                Some(inner) => {
-                    if inner.goes_on(text, at) {
-                        for start in inner.first_start(text, at)..at {
-                            if shape.rules.iter().all(|rule| !ends.is_free(*rule, start)) {
-                                continue;
+        let first_anywhere = self.live.first_anywhere();
+        self.live.for_each(bytes, begins, |word, mut live| {
+            if live & !allowed.always[word] != 0 {
+                live &= allowed.near(self, judge, text, at)[word];
+            }
+            while live != 0 {
+                let bit = word * 64 + live.trailing_zeros() as usize;
+                live &= live - 1;
+                let index = if bit >= first_anywhere { bit - first_anywhere + self.starts } else { bit };
+                let shape = &self.shapes[index];
+                match &shape.inner {
+                    None => walk_from(shape, judge, text, at, ends, emit),
+                    Some(inner) => {
+                        if inner.goes_on(text, at) {
+                            for start in inner.first_start(text, at)..at {
+                                if shape.rules.iter().any(|rule| ends.is_free(*rule, start)) {
+                                    walk_from(shape, judge, text, start, ends, emit);
+                                }
                             }
-                            self.walk_from(shape, rules, text, start, ends, emit);
                         }
                     }
                 }
@@ -219,63 +247,99 @@ impl Engine {
         });
     }
 
-    /// Walks a shape's automaton from `start` and offers what it finds to the shape's rules.
-    #[inline]
-    fn walk_from(
-        &self,
-        shape: &Shape,
-        rules: &[CompiledRule],
-        text: &[u8],
-        start: usize,
-        ends: &mut Ends,
-        emit: &mut impl FnMut(usize, Accepted),
-    ) {
-        if let [rule] = shape.rules[..]
-            && !ends.is_free(rule, start)
-        {
-            return;
-        }
-        let Some(walker) = shape.walker() else { return };
-        if !shape.try_shorter {
-            let Some(end) = walker.longest(text, start) else { return };
-            for rule in &shape.rules {
-                if ends.is_free(*rule, start) {
-                    offer(rules, *rule, text, start, &[end], ends, emit);
-                }
-            }
-            return;
-        }
-        let mut all = Vec::new();
-        walker.walk(text, start, |end| all.push(end));
-        if all.is_empty() {
-            return;
-        }
-        for rule in &shape.rules {
-            if ends.is_free(*rule, start) {
-                let wanted = if rules[*rule as usize].rule.try_shorter { 0 } else { all.len() - 1 };
-                offer(rules, *rule, text, start, &all[wanted..], ends, emit);
-            }
-        }
-    }
-
     fn find_rest(
         &self,
+        judge: &mut Judge<'_, '_>,
         text: &[u8],
         from: usize,
         to: usize,
         ends: &mut Ends,
-        mut emit: impl FnMut(usize, Accepted),
+        mut emit: impl FnMut(Detection),
     ) {
-        let Some((compiled, numbers, reference)) = &self.rest else { return };
+        let Some((numbers, try_shorter, reference)) = &self.rest else { return };
         let mut found = Vec::new();
-        let first = |index: usize| {
+        let number = |index: usize| {
             let end = ends.ends[numbers[index] as usize].saturating_sub(ends.base);
-            from.max(usize::try_from(end).unwrap_or(usize::MAX))
+            (numbers[index], from.max(usize::try_from(end).unwrap_or(usize::MAX)), try_shorter[index])
         };
-        reference.find(compiled, text, to, first, |index, end, accepted| found.push((numbers[index], end, accepted)));
-        for (rule, end, accepted) in found {
-            ends.set(rule, end);
-            emit(rule as usize, accepted);
+        reference.find(judge, text, to, number, |detection| found.push(detection));
+        for detection in found {
+            ends.set(detection.rule, detection.end);
+            emit(detection);
+        }
+    }
+}
+
+/// Which shapes need be looked for: those that report without a context word, and those that a phrase nearby speaks for.
+struct Allowed {
+    /// Everywhere in this text.
+    always: Vec<u64>,
+    /// At the place last asked for.
+    near: Vec<u64>,
+    at: usize,
+}
+
+impl Allowed {
+    fn new(engine: &Engine, judge: &Judge<'_, '_>) -> Self {
+        let mut always = engine.free.to_vec();
+        for node in judge.names() {
+            engine.allow(*node, &mut always);
+        }
+        Self { near: always.clone(), always, at: usize::MAX }
+    }
+
+    #[inline]
+    fn near(&mut self, engine: &Engine, judge: &mut Judge<'_, '_>, text: &[u8], at: usize) -> &[u64] {
+        if self.at != at {
+            self.at = at;
+            self.near.copy_from_slice(&self.always);
+            // A match with an inner literal may begin before its trigger.
+            judge.nodes_near(text, at, engine.longest_in_context, |node| engine.allow(node, &mut self.near));
+        }
+        &self.near
+    }
+}
+
+impl Engine {
+    fn allow(&self, node: u32, bits: &mut [u64]) {
+        for bit in &*self.bits_of_nodes[node as usize] {
+            bits[usize::from(*bit) / 64] |= 1 << (bit % 64);
+        }
+    }
+}
+
+/// Walks a shape's automaton from `start` and offers what it finds to the shape's rules.
+#[inline]
+fn walk_from(
+    shape: &Shape,
+    judge: &mut Judge<'_, '_>,
+    text: &[u8],
+    start: usize,
+    ends: &mut Ends,
+    emit: &mut impl FnMut(Detection),
+) {
+    if let [rule] = shape.rules[..]
+        && !ends.is_free(rule, start)
+    {
+        return;
+    }
+    let Some(walker) = shape.walker() else { return };
+    if shape.try_shorter.is_empty() {
+        let Some(end) = walker.longest(text, start) else { return };
+        for rule in &shape.rules {
+            if ends.is_free(*rule, start) {
+                offer(judge, *rule, text, start, &[end], ends, emit);
+            }
+        }
+        return;
+    }
+    let mut all = Vec::new();
+    walker.walk(text, start, |end| all.push(end));
+    let Some(longest) = all.len().checked_sub(1) else { return };
+    for rule in &shape.rules {
+        if ends.is_free(*rule, start) {
+            let first = if shape.try_shorter.contains(rule) { 0 } else { longest };
+            offer(judge, *rule, text, start, &all[first..], ends, emit);
         }
     }
 }
@@ -283,18 +347,18 @@ impl Engine {
 /// Offers the ends of a start to a rule, the longest first, until it accepts one.
 #[inline]
 fn offer(
-    rules: &[CompiledRule],
+    judge: &mut Judge<'_, '_>,
     rule: u32,
     text: &[u8],
     start: usize,
     all: &[usize],
     ends: &mut Ends,
-    emit: &mut impl FnMut(usize, Accepted),
+    emit: &mut impl FnMut(Detection),
 ) {
     for end in all.iter().rev() {
-        if let Some(accepted) = rules[rule as usize].accept(text, start..*end) {
-            ends.set(rule, accepted.span.end.max(*end));
-            emit(rule as usize, accepted);
+        if let Some(detection) = judge.accept(text, rule, start..*end) {
+            ends.set(rule, detection.end.max(*end));
+            emit(detection);
             return;
         }
     }

@@ -1,23 +1,25 @@
 //! A shape: a regex, once, for all rules that have it. Eleven bare digits are the shape of a dozen countries' numbers: the
 //! automaton runs once, and each rule's validators look at what it found.
 
-use std::sync::OnceLock;
+use std::sync::{Mutex, OnceLock};
 
 use cloakroom_prefilter::ByteSet;
 use regex_automata::Anchored;
 use regex_automata::dfa::{Automaton, dense};
+use regex_automata::hybrid::dfa as hybrid;
 use regex_automata::util::primitives::StateID;
 use regex_automata::util::start;
 use regex_syntax::hir::Hir;
 
-use super::trigger::{Trigger, automaton};
+use crate::detect::compiled::MAX_MATCH;
+use super::trigger::{Trigger, automaton, lazy_automaton};
 
 /// A regex and the rules that have it.
 pub(crate) struct Shape {
     /// Numbers of its rules.
     pub(crate) rules: Vec<u32>,
-    /// Whether any of them wants shorter matches, too.
-    pub(crate) try_shorter: bool,
+    /// Those of them that want shorter matches, too.
+    pub(crate) try_shorter: Vec<u32>,
     hir: Hir,
     walker: OnceLock<Option<Walker>>,
     /// For shapes with an inner literal.
@@ -32,12 +34,21 @@ pub(crate) struct Inner {
     walker: OnceLock<Option<Walker>>,
 }
 
-/// An anchored automaton with its start states.
-pub(crate) struct Walker {
-    dfa: dense::DFA<Vec<u32>>,
-    /// By the byte before.
-    starts: Box<[StateID; 256]>,
-    start_of_text: StateID,
+/// An anchored automaton.
+pub(crate) enum Walker {
+    /// All its states, made at once: small and fast.
+    Dense {
+        dfa: dense::DFA<Vec<u32>>,
+        /// Start states by the byte before.
+        starts: Box<[StateID; 256]>,
+        start_of_text: StateID,
+    },
+    /// Where all would be too many, those that texts lead to, made on the way.
+    Lazy {
+        dfa: Box<hybrid::DFA>,
+        /// States made so far; each search under way has one of these.
+        caches: Mutex<Vec<hybrid::Cache>>,
+    },
 }
 
 impl Shape {
@@ -48,20 +59,17 @@ impl Shape {
             }
             _ => None,
         };
-        Self { rules: Vec::new(), try_shorter: false, hir, walker: OnceLock::new(), inner }
+        Self { rules: Vec::new(), try_shorter: Vec::new(), hir, walker: OnceLock::new(), inner }
+    }
+
+    /// Bytes of its longest match.
+    pub(crate) fn longest(&self) -> usize {
+        self.hir.properties().maximum_len().unwrap_or(MAX_MATCH)
     }
 
     /// Its automaton, made when it is first needed: most shapes never are.
     pub(crate) fn walker(&self) -> Option<&Walker> {
         self.walker.get_or_init(|| Walker::new(&self.hir).ok()).as_ref()
-    }
-
-    /// Makes the automata now.
-    ///
-    /// # Errors
-    /// When one would be too large.
-    pub(crate) fn prepare(&self) -> Result<(), String> {
-        Walker::new(&self.hir).map(drop)
     }
 }
 
@@ -82,7 +90,10 @@ impl Inner {
 
 impl Walker {
     fn new(hir: &Hir) -> Result<Self, String> {
-        let dfa = automaton(hir)?;
+        let Ok(dfa) = automaton(hir) else {
+            let dfa = Box::new(lazy_automaton(hir)?);
+            return Ok(Self::Lazy { dfa, caches: Mutex::new(Vec::new()) });
+        };
         let start = |before: Option<u8>| {
             let config = start::Config::new().anchored(Anchored::Yes).look_behind(before);
             // Quit bytes and unanchored starts, the ways to fail, were not asked for.
@@ -93,7 +104,7 @@ impl Walker {
         for byte in 0..=255 {
             starts[usize::from(byte)] = start(Some(byte))?;
         }
-        Ok(Self { dfa, starts, start_of_text })
+        Ok(Self::Dense { dfa, starts, start_of_text })
     }
 
     /// The end of the longest match that starts at `at`.
@@ -107,23 +118,62 @@ impl Walker {
     /// Calls `each` with the end of every match that starts at `at`, in order. Ends when no longer match is possible.
     #[inline]
     pub(crate) fn walk(&self, text: &[u8], at: usize, mut each: impl FnMut(usize)) {
-        let mut state = match at {
-            0 => self.start_of_text,
-            _ => self.starts[usize::from(text[at - 1])],
-        };
-        // A match shows one byte late: only then is known whether a `\b` behind it holds.
-        for (offset, byte) in text[at..].iter().enumerate() {
-            state = self.dfa.next_state(state, *byte);
-            if self.dfa.is_special_state(state) {
-                if self.dfa.is_match_state(state) {
-                    each(at + offset);
-                } else if self.dfa.is_dead_state(state) {
-                    return;
+        match self {
+            Self::Dense { dfa, starts, start_of_text } => {
+                let mut state = match at {
+                    0 => *start_of_text,
+                    _ => starts[usize::from(text[at - 1])],
+                };
+                // A match shows one byte late: only then is known whether a `\b` behind it holds.
+                for (offset, byte) in text[at..].iter().enumerate() {
+                    state = dfa.next_state(state, *byte);
+                    if dfa.is_special_state(state) {
+                        if dfa.is_match_state(state) {
+                            each(at + offset);
+                        } else if dfa.is_dead_state(state) {
+                            return;
+                        }
+                    }
+                }
+                if dfa.is_match_state(dfa.next_eoi_state(state)) {
+                    each(text.len());
+                }
+            }
+            Self::Lazy { dfa, caches } => {
+                let taken = caches.lock().ok().and_then(|mut caches| caches.pop());
+                let mut cache = taken.unwrap_or_else(|| dfa.create_cache());
+                // The cache is emptied when it is full, as often as need be: there is no other way to fail.
+                let _ = walk_lazily(dfa, &mut cache, text, at, each);
+                if let Ok(mut caches) = caches.lock() {
+                    caches.push(cache);
                 }
             }
         }
-        if self.dfa.is_match_state(self.dfa.next_eoi_state(state)) {
-            each(text.len());
+    }
+}
+
+fn walk_lazily(
+    dfa: &hybrid::DFA,
+    cache: &mut hybrid::Cache,
+    text: &[u8],
+    at: usize,
+    mut each: impl FnMut(usize),
+) -> Result<(), String> {
+    let before = at.checked_sub(1).map(|before| text[before]);
+    let config = start::Config::new().anchored(Anchored::Yes).look_behind(before);
+    let mut state = dfa.start_state(cache, &config).map_err(|error| error.to_string())?;
+    for (offset, byte) in text[at..].iter().enumerate() {
+        state = dfa.next_state(cache, state, *byte).map_err(|error| error.to_string())?;
+        if state.is_tagged() {
+            if state.is_match() {
+                each(at + offset);
+            } else if state.is_dead() {
+                return Ok(());
+            }
         }
     }
+    if dfa.next_eoi_state(cache, state).map_err(|error| error.to_string())?.is_match() {
+        each(text.len());
+    }
+    Ok(())
 }

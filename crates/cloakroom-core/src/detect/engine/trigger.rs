@@ -1,7 +1,9 @@
 //! What makes the engine look at a regex: the beginning of a match, or a literal inside it.
 
 use cloakroom_prefilter::ByteSet;
+use regex_automata::MatchKind;
 use regex_automata::dfa::dense;
+use regex_automata::hybrid::dfa as hybrid;
 use regex_automata::nfa::thompson::{NFA, WhichCaptures};
 use regex_syntax::hir::{Class, Hir, HirKind};
 
@@ -90,14 +92,21 @@ fn nfa(hir: &Hir) -> Result<NFA, String> {
 /// When it would be too large.
 pub(crate) fn automaton(hir: &Hir) -> Result<dense::DFA<Vec<u32>>, String> {
     let config = dense::DFA::config()
-        .match_kind(regex_automata::MatchKind::All)
+        .match_kind(MatchKind::All)
         .start_kind(regex_automata::dfa::StartKind::Anchored)
         .accelerate(false)
-        .dfa_size_limit(Some(4 << 20))
-        .determinize_size_limit(Some(16 << 20));
-    dense::Builder::new().configure(config).build_from_nfa(&nfa(hir)?).map_err(|_| {
-        "its automaton would be too large: keep neighbouring repeats over the same characters apart by a literal".to_owned()
-    })
+        .dfa_size_limit(Some(512 * 1024))
+        .determinize_size_limit(Some(2 << 20));
+    dense::Builder::new().configure(config).build_from_nfa(&nfa(hir)?).map_err(|error| error.to_string())
+}
+
+/// The same automaton, made on the way, with at most some megabytes of states at a time.
+///
+/// # Errors
+/// When a few states alone would be too large.
+pub(crate) fn lazy_automaton(hir: &Hir) -> Result<hybrid::DFA, String> {
+    let config = hybrid::DFA::config().match_kind(MatchKind::All).cache_capacity(4 << 20).skip_cache_capacity_check(true);
+    hybrid::Builder::new().configure(config).build_from_nfa(nfa(hir)?).map_err(|error| error.to_string())
 }
 
 impl Trigger {

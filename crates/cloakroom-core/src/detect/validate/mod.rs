@@ -3,9 +3,36 @@
 //!
 //! A validator is a function and one line in the `VALIDATORS` of its file; rules name it.
 
+pub(crate) mod calendar;
+mod assignment;
+mod base64;
+mod basic_auth;
+mod discord_id;
+mod jwt;
+mod pem_key;
+mod placeholder;
+mod token_crc;
+mod url_password;
+mod base58check;
+mod bech32;
+mod card;
 mod candidate;
+mod date;
+mod geo;
+mod iban;
+mod imei;
+mod ip;
+mod keccak;
+mod mac;
+mod phone;
+mod strkey;
+mod vin;
+pub(crate) mod groups;
+pub(crate) mod iso7064;
 pub(crate) mod luhn;
 mod national;
+pub(crate) mod verhoeff;
+pub(crate) mod weighted;
 
 pub use candidate::{Candidate, Digits};
 
@@ -39,7 +66,82 @@ pub type Validator = fn(&Candidate<'_>) -> Verdict;
 
 /// Every validator by the name that rules use, grouped by file.
 pub(crate) const VALIDATORS: &[&[(&str, Validator)]] = &[
+    groups::VALIDATORS,
+    iso7064::VALIDATORS,
     luhn::VALIDATORS,
+    // Everywhere.
+    base58check::VALIDATORS,
+    bech32::VALIDATORS,
+    card::VALIDATORS,
+    date::VALIDATORS,
+    geo::VALIDATORS,
+    iban::VALIDATORS,
+    imei::VALIDATORS,
+    ip::VALIDATORS,
+    keccak::VALIDATORS,
+    mac::VALIDATORS,
+    phone::VALIDATORS,
+    strkey::VALIDATORS,
+    vin::VALIDATORS,
+    // Secrets.
+    assignment::VALIDATORS,
+    basic_auth::VALIDATORS,
+    discord_id::VALIDATORS,
+    jwt::VALIDATORS,
+    pem_key::VALIDATORS,
+    placeholder::VALIDATORS,
+    token_crc::VALIDATORS,
+    url_password::VALIDATORS,
     // National numbers, one file a country.
+    national::ae::VALIDATORS,
+    national::ar::VALIDATORS,
+    national::at::VALIDATORS,
+    national::au::VALIDATORS,
+    national::baltic::VALIDATORS,
+    national::be::VALIDATORS,
+    national::bg::VALIDATORS,
+    national::br::VALIDATORS,
+    national::ca::VALIDATORS,
+    national::ch::VALIDATORS,
+    national::cl::VALIDATORS,
+    national::cn::VALIDATORS,
+    national::co::VALIDATORS,
+    national::cz::VALIDATORS,
+    national::de::VALIDATORS,
+    national::dk::VALIDATORS,
+    national::ec::VALIDATORS,
+    national::es::VALIDATORS,
+    national::fi::VALIDATORS,
+    national::fr::VALIDATORS,
+    national::gr::VALIDATORS,
+    national::hk::VALIDATORS,
+    national::hr::VALIDATORS,
+    national::hu::VALIDATORS,
+    national::id::VALIDATORS,
+    national::ie::VALIDATORS,
+    national::il::VALIDATORS,
+    national::india::VALIDATORS,
+    national::it::VALIDATORS,
+    national::jp::VALIDATORS,
+    national::kr::VALIDATORS,
+    national::mx::VALIDATORS,
+    national::my::VALIDATORS,
+    national::ng::VALIDATORS,
+    national::nl::VALIDATORS,
+    national::no::VALIDATORS,
+    national::nz::VALIDATORS,
+    national::pe::VALIDATORS,
+    national::ph::VALIDATORS,
+    national::pl::VALIDATORS,
+    national::pt::VALIDATORS,
+    national::ro::VALIDATORS,
+    national::se::VALIDATORS,
+    national::sg::VALIDATORS,
+    national::th::VALIDATORS,
+    national::tr::VALIDATORS,
+    national::tw::VALIDATORS,
+    national::uk::VALIDATORS,
     national::us::VALIDATORS,
+    national::uy::VALIDATORS,
+    national::za::VALIDATORS,
 ];

@@ -1,0 +1,78 @@
+//! Dates that can be, in the orders that people write: year first, day first, month first, with the month's name.
+
+use super::calendar::day_exists;
+use super::{Candidate, Validator, Verdict};
+
+pub(super) const VALIDATORS: &[(&str, Validator)] = &[("date", date), ("date_of_birth", date_of_birth)];
+
+/// Years of people alive and of records about them. There is no clock in the core.
+const YEARS: std::ops::RangeInclusive<u32> = 1900..=2099;
+/// The last year in which somebody was born, as far as this program cares.
+const BORN: std::ops::RangeInclusive<u32> = 1900..=2035;
+
+fn date(candidate: &Candidate<'_>) -> Verdict {
+    Verdict::plausible(year(candidate.value()).is_some_and(|year| YEARS.contains(&year)))
+}
+
+fn date_of_birth(candidate: &Candidate<'_>) -> Verdict {
+    Verdict::plausible(year(candidate.value()).is_some_and(|year| BORN.contains(&year)))
+}
+
+/// The year of a day that exists. A time behind it is not looked at; two digits of a year stand for 1900 to 1999.
+fn year(value: &[u8]) -> Option<u32> {
+    let mut groups = [(0_u32, 0_usize); 3];
+    let mut count = 0;
+    for group in value.split(|byte| !byte.is_ascii_digit()).filter(|group| !group.is_empty()) {
+        let Some(place) = groups.get_mut(count) else { break };
+        let number = group.iter().take(9).fold(0_u32, |sum, digit| sum * 10 + u32::from(digit - b'0'));
+        *place = (number, group.len());
+        count += 1;
+    }
+    let either = |a, b| day_exists(a, b) || day_exists(b, a);
+    let letters = value.iter().filter(|byte| byte.is_ascii_alphabetic()).count() > 2;
+    match (groups, letters) {
+        // 12 March 1985, March 12th, 1985; 1985 March 12.
+        ([(day, 1 | 2), (year, 4), _] | [(year, 4), (day, 1 | 2), _], true) => (1..=31).contains(&day).then_some(year),
+        ([(year, 4), (month, _), (day, _)], _) => day_exists(month, day).then_some(year),
+        ([(a, 1 | 2), (b, 1 | 2), (year, 4)], _) => either(a, b).then_some(year),
+        ([(a, 1 | 2), (b, 1 | 2), (c, 2)], _) => (either(a, b) || day_exists(b, c)).then_some(1900 + c),
+        ([(number, 8), ..], _) if count == 1 => {
+            let (high, low) = (number / 10_000, number % 10_000);
+            let (upper, lower) = (high / 100, high % 100);
+            if (1900..=2099).contains(&high) && day_exists(low / 100, low % 100) {
+                Some(high)
+            } else {
+                either(upper, lower).then_some(low)
+            }
+        }
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn years_of_dates() {
+        for (text, expected) in [
+            ("1985-03-12", Some(1985)),
+            ("1985-03-12T00:00:00Z", Some(1985)),
+            ("31/12/1999", Some(1999)),
+            ("12/31/1999", Some(1999)),
+            ("31.12.85", Some(1985)),
+            ("12 March 1985", Some(1985)),
+            ("March 12th, 1985", Some(1985)),
+            ("19850312", Some(1985)),
+            ("12031985", Some(1985)),
+            ("1985-13-12", None),
+            ("1985-02-30", None),
+            ("32/12/1999", None),
+            ("40 March 1985", None),
+            ("", None),
+            ("99999999", None),
+        ] {
+            assert_eq!(year(text.as_bytes()), expected, "{text}");
+        }
+    }
+}

@@ -1,0 +1,87 @@
+//! What kind of character each of up to 64 bytes is, as bit masks: for cutting text into words.
+
+/// Bit `i` is about byte `i`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Letters {
+    /// Small letters.
+    pub small: u64,
+    /// Capitals.
+    pub capital: u64,
+    /// Decimal digits.
+    pub digit: u64,
+    /// Bytes from 128 on: letters of other scripts, most of them.
+    pub beyond: u64,
+}
+
+impl Letters {
+    /// Of up to 64 bytes; the rest is not looked at.
+    #[must_use]
+    #[inline]
+    pub fn of(text: &[u8]) -> Self {
+        let mut padded = [0; 64];
+        let length = text.len().min(64);
+        padded[..length].copy_from_slice(&text[..length]);
+        Self::of_64(&padded)
+    }
+
+    #[cfg(not(target_arch = "x86_64"))]
+    fn of_64(text: &[u8; 64]) -> Self {
+        let mut letters = Self::default();
+        for (at, byte) in text.iter().enumerate() {
+            letters.small |= u64::from(byte.is_ascii_lowercase()) << at;
+            letters.beyond |= u64::from(!byte.is_ascii()) << at;
+            letters.capital |= u64::from(byte.is_ascii_uppercase()) << at;
+            letters.digit |= u64::from(byte.is_ascii_digit()) << at;
+        }
+        letters
+    }
+
+    /// By SSE2, which every x86-64 has.
+    #[cfg(target_arch = "x86_64")]
+    #[inline]
+    #[allow(unsafe_code, reason = "unaligned loads from an array of known length")]
+    fn of_64(text: &[u8; 64]) -> Self {
+        use std::arch::x86_64::{
+            __m128i, _mm_and_si128, _mm_cmpgt_epi8, _mm_loadu_si128, _mm_movemask_epi8, _mm_set1_epi8,
+        };
+        let mut letters = Self::default();
+        for part in 0..4 {
+            // SAFETY: every x86-64 has SSE2; 16 bytes are loaded from `16 * part <= 48` of 64.
+            unsafe {
+                let bytes: __m128i = _mm_loadu_si128(text.as_ptr().add(16 * part).cast());
+                let between = |from: u8, to: u8| {
+                    let above = _mm_cmpgt_epi8(bytes, _mm_set1_epi8(from as i8 - 1));
+                    let below = _mm_cmpgt_epi8(_mm_set1_epi8(to as i8 + 1), bytes);
+                    u64::from(_mm_movemask_epi8(_mm_and_si128(above, below)) as u16) << (16 * part)
+                };
+                letters.small |= between(b'a', b'z');
+                letters.beyond |= u64::from(_mm_movemask_epi8(bytes) as u16) << (16 * part);
+                letters.capital |= between(b'A', b'Z');
+                letters.digit |= between(b'0', b'9');
+            }
+        }
+        letters
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_byte_at_every_place() {
+        for byte in 0..=255_u8 {
+            for at in 0..64 {
+                let mut text = [b' '; 64];
+                text[at] = byte;
+                let found = Letters::of(&text);
+                let bit = |is: bool| u64::from(is) << at;
+                assert_eq!(found.small, bit(byte.is_ascii_lowercase()));
+                assert_eq!(found.beyond, bit(byte >= 0x80));
+                assert_eq!(found.capital, bit(byte.is_ascii_uppercase()));
+                assert_eq!(found.digit, bit(byte.is_ascii_digit()));
+            }
+        }
+        assert_eq!(Letters::of(b"aB1"), Letters { small: 1, capital: 2, digit: 4, beyond: 0 });
+    }
+}
