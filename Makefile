@@ -7,7 +7,7 @@ CARGO_DENY = target/tools/bin/cargo-deny
 CARGO_DENY_VERSION = 0.20.2
 ARGS =
 
-.PHONY: help demo fmt lint deny advisories install-deny servers servers-stop test schema bench
+.PHONY: help demo fmt lint deny advisories install-deny servers servers-stop test schema bench bench-detect
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
@@ -52,3 +52,6 @@ schema: ## write schemas/pipeline.schema.json from the types of the pipeline fil
 bench: ## measure protect and the PostgreSQL load, beside their limits
 	bench/protect.py $(ARGS)
 	bench/postgres.py $(ARGS)
+
+bench-detect: ## measure detection: speed and accuracy beside other engines
+	bench/detect/run.py $(ARGS)

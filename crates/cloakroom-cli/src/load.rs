@@ -27,12 +27,17 @@ pub(crate) struct Loaded {
 /// Reads and compiles a pipeline file.
 pub(crate) fn load(path: &Path) -> Result<Loaded, Failure> {
     let shown = path.display().to_string();
-    let text = std::fs::read_to_string(path).map_err(|error| match error.kind() {
+    let file = File::parse(&read_text(path)?, &shown)?;
+    compile(file, &shown)
+}
+
+/// Reads a file that people write.
+pub(crate) fn read_text(path: &Path) -> Result<String, Failure> {
+    let shown = path.display();
+    std::fs::read_to_string(path).map_err(|error| match error.kind() {
         std::io::ErrorKind::InvalidData => Failure::new(2, format!("{shown}: not UTF-8 text")),
         _ => Failure::new(2, format!("{shown}: {error}")),
-    })?;
-    let file = File::parse(&text, &shown)?;
-    compile(file, &shown)
+    })
 }
 
 /// Compiles a pipeline file that was read. `shown` names it in messages.

@@ -10,6 +10,7 @@ use cloakroom_pipeline::config::ConfigError;
 use serde::Deserialize;
 
 use crate::error::Failure;
+use crate::load::read_text;
 
 /// A file as `rules/README.md` of cloakroom-core describes it.
 #[derive(Deserialize)]
@@ -63,11 +64,8 @@ fn files(path: &Path) -> Result<Vec<PathBuf>, Failure> {
 }
 
 fn read(path: &Path, shown: &str) -> Result<Vec<Located<RuleSpec>>, Failure> {
-    let text = fs::read_to_string(path).map_err(|error| match error.kind() {
-        std::io::ErrorKind::InvalidData => Failure::new(2, format!("{shown}: not UTF-8 text")),
-        _ => Failure::new(2, format!("{shown}: {error}")),
-    })?;
-    let file: RuleFile = serde_saphyr::from_str(&text).map_err(|error| ConfigError::from_yaml(shown, &error))?;
+    let file: RuleFile =
+        serde_saphyr::from_str(&read_text(path)?).map_err(|error| ConfigError::from_yaml(shown, &error))?;
     if file.rules.is_empty() {
         return Err(ConfigError::new(shown, None, "`rules` is empty").into());
     }

@@ -7,14 +7,21 @@ use std::arch::x86_64::{
     _mm512_setzero_si512, _mm512_sub_epi8, _mm512_test_epi8_mask,
 };
 
-use crate::{ANYWHERE_GROUP, DEPTH, NON_ASCII, Tables};
+use crate::{ANYWHERE_GROUP, DEPTH, NON_ASCII, Run, Tables};
 
 /// # Safety
-/// The machine has AVX-512 F, BW and VBMI; `text` has at least `64 * words + DEPTH - 1` bytes, `masks` at least `words`.
+/// The machine has AVX-512 F, BW and VBMI; `text` has at least `64 * words + DEPTH - 1` bytes, `masks` and `runs` at least `words`.
 #[target_feature(enable = "avx512f,avx512bw,avx512vbmi")]
 #[allow(unsafe_code, reason = "unaligned loads; the bounds are stated above")]
-pub(crate) unsafe fn candidates(tables: &Tables, text: &[u8], words: usize, carry: &mut bool, masks: &mut [u64]) {
-    for (word, mask) in masks.iter_mut().enumerate().take(words) {
+pub(crate) unsafe fn candidates(
+    tables: &Tables,
+    text: &[u8],
+    words: usize,
+    carry: &mut bool,
+    masks: &mut [u64],
+    runs: &mut [Run],
+) {
+    for (word, (mask, run)) in masks.iter_mut().zip(runs).enumerate().take(words) {
         let mut folded = [_mm512_setzero_si512(); DEPTH];
         for (offset, slot) in folded.iter_mut().enumerate() {
             // SAFETY: `64 * word + offset + 64 <= 64 * words + DEPTH - 1 <= text.len()`.
@@ -23,11 +30,11 @@ pub(crate) unsafe fn candidates(tables: &Tables, text: &[u8], words: usize, carr
         }
         let group = |group: usize| -> __m512i {
             let mut left = _mm512_set1_epi8(-1);
-            for offset in 0..DEPTH {
-                let table = tables.ascii[group][offset].as_ptr();
+            for (folded, table) in folded.iter().zip(&tables.ascii[group]) {
+                let table = table.as_ptr();
                 // SAFETY: an array of 128 bytes whose offset in `Tables`, which is aligned to 64, is a multiple of 128.
                 let (low, high) = unsafe { (_mm512_load_si512(table.cast()), _mm512_load_si512(table.add(64).cast())) };
-                left = _mm512_and_si512(left, _mm512_permutex2var_epi8(low, folded[offset], high));
+                left = _mm512_and_si512(left, _mm512_permutex2var_epi8(low, *folded, high));
             }
             left
         };
@@ -36,12 +43,11 @@ pub(crate) unsafe fn candidates(tables: &Tables, text: &[u8], words: usize, carr
             start = _mm512_or_si512(start, group(number));
         }
         let start = _mm512_test_epi8_mask(start, start);
-        let anywhere = if tables.anywhere {
-            let left = group(ANYWHERE_GROUP);
-            _mm512_test_epi8_mask(left, left)
-        } else {
-            0
-        };
+        let mut anywhere = _mm512_setzero_si512();
+        for number in 0..tables.anywhere_groups {
+            anywhere = _mm512_or_si512(anywhere, group(ANYWHERE_GROUP + number));
+        }
+        let anywhere = _mm512_test_epi8_mask(anywhere, anywhere);
         let bytes = folded[0];
         let within = |bytes, from: u8, count: u8| {
             _mm512_cmple_epu8_mask(
@@ -55,6 +61,8 @@ pub(crate) unsafe fn candidates(tables: &Tables, text: &[u8], words: usize, carr
             | _mm512_cmpeq_epi8_mask(bytes, _mm512_set1_epi8(b'_' as i8));
         let begins = !(in_word & (in_word << 1 | u64::from(*carry)));
         *carry = in_word >> 63 == 1;
+        let sign = |sign: u8| _mm512_cmpeq_epi8_mask(bytes, _mm512_set1_epi8(sign as i8));
+        *run = Run { begins, words: in_word, tokens: in_word | sign(b'-') | sign(b'+') | sign(b'/') };
         *mask = anywhere | start & begins;
     }
 }

@@ -17,7 +17,13 @@ impl ByteSet {
 
     /// Adds a range of bytes.
     pub fn insert_range(&mut self, range: std::ops::RangeInclusive<u8>) {
-        range.for_each(|byte| self.insert(byte));
+        for (word, bits) in self.0.iter_mut().enumerate() {
+            let first = usize::from(*range.start()).max(64 * word);
+            let last = usize::from(*range.end()).min(64 * word + 63);
+            if first <= last {
+                *bits |= u64::MAX >> (63 - (last - first)) << (first % 64);
+            }
+        }
     }
 
     /// True when a byte is in it.
@@ -61,5 +67,20 @@ impl FromIterator<u8> for ByteSet {
         let mut set = Self::EMPTY;
         bytes.into_iter().for_each(|byte| set.insert(byte));
         set
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ranges_are_what_their_bytes_are() {
+        for (from, to) in [(0, 0), (0, 63), (0, 64), (63, 64), (5, 200), (64, 127), (0, 255), (255, 255), (9, 3)] {
+            let mut set = ByteSet::EMPTY;
+            set.insert_range(from..=to);
+            assert_eq!(set, (from..=to).collect());
+            assert_eq!(set.len(), (from..=to).count());
+        }
     }
 }

@@ -24,8 +24,10 @@ impl Letters {
         Self::of_64(&padded)
     }
 
+    /// Of 64 bytes.
+    #[must_use]
     #[cfg(not(target_arch = "x86_64"))]
-    fn of_64(text: &[u8; 64]) -> Self {
+    pub fn of_64(text: &[u8; 64]) -> Self {
         let mut letters = Self::default();
         for (at, byte) in text.iter().enumerate() {
             letters.small |= u64::from(byte.is_ascii_lowercase()) << at;
@@ -36,11 +38,12 @@ impl Letters {
         letters
     }
 
-    /// By SSE2, which every x86-64 has.
+    /// Of 64 bytes; by SSE2, which every x86-64 has.
+    #[must_use]
     #[cfg(target_arch = "x86_64")]
     #[inline]
     #[allow(unsafe_code, reason = "unaligned loads from an array of known length")]
-    fn of_64(text: &[u8; 64]) -> Self {
+    pub fn of_64(text: &[u8; 64]) -> Self {
         use std::arch::x86_64::{
             __m128i, _mm_and_si128, _mm_cmpgt_epi8, _mm_loadu_si128, _mm_movemask_epi8, _mm_set1_epi8,
         };

@@ -5,6 +5,9 @@
 //! itself or the one before is no word character. Every position that fits is a candidate; candidates that do not quite
 //! fit may be among them where a kernel works with coarser classes, so what follows must look again.
 //!
+//! Patterns that begin with a long run of token characters (keys, hashes) tell little by their first eight bytes: every long word
+//! fits. For them there is one more question: does a run of [`LONG_RUN`] such characters begin here?
+//!
 //! Three kernels, chosen when the program runs: AVX-512 (VBMI: one instruction looks 64 bytes up in a table of 128), AVX2
 //! (two tables of 16 for the halves of a byte, as in Hyperscan's Teddy), and a portable one. This is the only crate of the
 //! workspace with `unsafe` code: the kernels' loads and intrinsics.
@@ -23,9 +26,11 @@ pub use letters::Letters;
 /// How many bytes of a pattern's beginning are looked at.
 pub const DEPTH: usize = 8;
 /// Buckets for positions where a word can begin.
-pub const START_BUCKETS: usize = 24;
+pub const START_BUCKETS: usize = 48;
 /// Buckets for any position.
-pub const ANYWHERE_BUCKETS: usize = 8;
+pub const ANYWHERE_BUCKETS: usize = 16;
+/// Token characters that a long run has at least: letters, digits, and the signs of [`is_token`].
+pub const LONG_RUN: usize = 15;
 /// Positions that one call of [`Prefilter::candidates`] answers for.
 pub const BLOCK: usize = 4096;
 /// Words of 64 positions in a block.
@@ -78,6 +83,7 @@ impl Kernel {
 /// Tables for the kernels. The bit of a bucket in a group of eight is its number modulo 8.
 pub struct Prefilter {
     kernel: Kernel,
+    long_runs: LongRuns,
     tables: Box<Tables>,
 }
 
@@ -89,34 +95,34 @@ struct Tables {
     /// By group and offset, for the low and the high half of a byte; twice the same 16, for both halves of a register.
     nibbles: [[[[u8; 32]; 2]; DEPTH]; GROUPS],
     /// By offset and byte: all buckets, one bit each.
-    exact: [[u32; 256]; DEPTH],
+    exact: [[u64; 256]; DEPTH],
     /// Groups for word starts that have a bucket at all, from 0.
     start_groups: usize,
-    /// Whether there are buckets for anywhere.
-    anywhere: bool,
+    /// Groups for anywhere that have a bucket at all, from the first of them.
+    anywhere_groups: usize,
 }
 
 /// What stands for bytes from 128 on in tables of 128: a control character that no text has.
 const NON_ASCII: u8 = 1;
 
 impl Prefilter {
-    /// Makes the tables, for the fastest kernel of this machine. Of more buckets than there is room for, the rest is
+    /// Makes the tables, for the fastest kernel of this machine. `long_runs`: word starts with a long run are candidates, too. Of more buckets than there is room for, the rest is
     /// merged into the last one.
     #[must_use]
-    pub fn new(start: &[Bucket], anywhere: &[Bucket]) -> Self {
-        Self::with_kernel(Kernel::available()[0], start, anywhere)
+    pub fn new(start: &[Bucket], anywhere: &[Bucket], long_runs: LongRuns) -> Self {
+        Self::with_kernel(Kernel::available()[0], start, anywhere, long_runs)
     }
 
     /// The same for one kernel, which must be one of [`Kernel::available`]; another is replaced by the portable one.
     #[must_use]
-    pub fn with_kernel(kernel: Kernel, start: &[Bucket], anywhere: &[Bucket]) -> Self {
+    pub fn with_kernel(kernel: Kernel, start: &[Bucket], anywhere: &[Bucket], long_runs: LongRuns) -> Self {
         let kernel = if Kernel::available().contains(&kernel) { kernel } else { Kernel::Portable };
         let mut tables = Box::new(Tables {
             ascii: [[[0; 128]; DEPTH]; GROUPS],
             nibbles: [[[[0; 32]; 2]; DEPTH]; GROUPS],
             exact: [[0; 256]; DEPTH],
             start_groups: start.len().min(START_BUCKETS).div_ceil(8),
-            anywhere: !anywhere.is_empty(),
+            anywhere_groups: anywhere.len().min(ANYWHERE_BUCKETS).div_ceil(8),
         });
         for (number, bucket) in start.iter().enumerate() {
             tables.add(number.min(START_BUCKETS - 1), bucket);
@@ -124,7 +130,7 @@ impl Prefilter {
         for (number, bucket) in anywhere.iter().enumerate() {
             tables.add(START_BUCKETS + number.min(ANYWHERE_BUCKETS - 1), bucket);
         }
-        Self { kernel, tables }
+        Self { kernel, long_runs, tables }
     }
 
     /// Which kernel it uses.
@@ -134,9 +140,9 @@ impl Prefilter {
     }
 
     /// Candidates among the positions `from..from + BLOCK` of a text: bit `i` of word `w` is position `from + 64 w + i`.
-    /// Returns the number of words filled. Bytes before `from` are looked at for word starts, bytes behind the block for
+    /// `runs` says more of the same words. Returns the number of words filled. Bytes before `from` are looked at for word starts, bytes behind the block for
     /// what follows; behind the end of the text zero bytes are assumed.
-    pub fn candidates(&self, text: &[u8], from: usize, masks: &mut [u64; WORDS]) -> usize {
+    pub fn candidates(&self, text: &[u8], from: usize, masks: &mut [u64; WORDS], runs: &mut [Run; WORDS + 1]) -> usize {
         let to = text.len().min(from.saturating_add(BLOCK));
         if from >= to {
             return 0;
@@ -146,7 +152,9 @@ impl Prefilter {
         let readable = text.len().saturating_sub(from);
         let direct = if readable < 64 + DEPTH { 0 } else { ((readable - DEPTH) / 64).min(words) };
         let mut carry = from > 0 && is_word(text[from - 1]);
-        self.run(&text[from..], direct, &mut carry, &mut masks[..direct]);
+        // One word more than there are: what follows the block is not known, and may be a token.
+        runs[words] = Run { begins: 0, words: u64::MAX, tokens: u64::MAX };
+        self.run(&text[from..], direct, &mut carry, &mut masks[..direct], runs);
         let mut done = direct;
         while done < words {
             // The end, with zeros behind it.
@@ -154,30 +162,43 @@ impl Prefilter {
             let mut padded = [0_u8; 64 + DEPTH];
             let rest = text.len().min(at + padded.len()) - at;
             padded[..rest].copy_from_slice(&text[at..at + rest]);
-            let mut mask = [0];
-            self.run(&padded, 1, &mut carry, &mut mask);
-            let inside = to - at;
-            masks[done] = if inside < 64 { mask[0] & ((1 << inside) - 1) } else { mask[0] };
+            self.run(&padded, 1, &mut carry, &mut masks[done..=done], &mut runs[done..]);
             done += 1;
+        }
+        if self.long_runs != LongRuns::No {
+            for (word, mask) in masks[..words].iter_mut().enumerate() {
+                let Run { begins, words, tokens } = runs[word];
+                // Not those that go on from a token: the second half of a UUID. What stands before the word is not looked at.
+                let joined = (tokens & !words) << 1 & words << 2;
+                let begins = if self.long_runs == LongRuns::Alone { begins & !joined } else { begins };
+                *mask |= begins & long_runs(tokens, runs[word + 1].tokens);
+            }
+        }
+        let inside = to - from;
+        if !inside.is_multiple_of(64) {
+            masks[words - 1] &= (1 << (inside % 64)) - 1;
         }
         words
     }
 
     /// `words` words from the beginning of `text`, which is at least `64 * words + DEPTH - 1` long when there is one.
     #[allow(unsafe_code, reason = "calls of functions for instructions that the machine has")]
-    fn run(&self, text: &[u8], words: usize, carry: &mut bool, masks: &mut [u64]) {
+    fn run(&self, text: &[u8], words: usize, carry: &mut bool, masks: &mut [u64], runs: &mut [Run]) {
         if words == 0 {
             return;
         }
-        assert!(text.len() >= 64 * words + DEPTH - 1 && masks.len() >= words, "checked by the caller");
+        assert!(
+            text.len() >= 64 * words + DEPTH - 1 && masks.len() >= words && runs.len() >= words,
+            "checked by the caller"
+        );
         match self.kernel {
             #[cfg(target_arch = "x86_64")]
             // SAFETY: `with_kernel` takes only kernels that this machine can run; the lengths were asserted above.
-            Kernel::Avx512 => unsafe { avx512::candidates(&self.tables, text, words, carry, masks) },
+            Kernel::Avx512 => unsafe { avx512::candidates(&self.tables, text, words, carry, masks, runs) },
             #[cfg(target_arch = "x86_64")]
             // SAFETY: as above.
-            Kernel::Avx2 => unsafe { avx2::candidates(&self.tables, text, words, carry, masks) },
-            _ => portable::candidates(&self.tables, text, words, carry, masks),
+            Kernel::Avx2 => unsafe { avx2::candidates(&self.tables, text, words, carry, masks, runs) },
+            _ => portable::candidates(&self.tables, text, words, carry, masks, runs),
         }
     }
 }
@@ -197,6 +218,67 @@ impl Tables {
             }
         }
     }
+}
+
+/// Whether word starts with a long run of token characters are candidates.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LongRuns {
+    /// They are not.
+    No,
+    /// Those that do not go on from another token by one of its signs.
+    Alone,
+    /// All of them.
+    All,
+}
+
+/// What is also known of 64 positions.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Run {
+    /// A word can begin here.
+    pub begins: u64,
+    /// A word character stands here.
+    pub words: u64,
+    /// A token character stands here.
+    pub tokens: u64,
+}
+
+/// The lengths of the runs of word characters and of token characters from a position of a block on, as [`Prefilter::candidates`] has
+/// filled `runs`; `None` where a run goes on behind the block.
+#[must_use]
+#[inline]
+pub fn run_lengths(runs: &[Run], at: usize) -> Option<(usize, usize)> {
+    let length = |bits: fn(&Run) -> u64| {
+        let (word, bit) = (at / 64, at % 64);
+        let here = (!(bits(runs.get(word)?) >> bit)).trailing_zeros() as usize;
+        if here < 64 - bit {
+            return Some(here);
+        }
+        let mut length = 64 - bit;
+        for run in runs.get(word + 1..)? {
+            let more = (!bits(run)).trailing_zeros() as usize;
+            length += more;
+            if more < 64 {
+                return Some(length);
+            }
+        }
+        None
+    };
+    Some((length(|run| run.words)?, length(|run| run.tokens)?))
+}
+
+/// Positions from which on 15 token characters stand, given those of this word and of the next.
+fn long_runs(tokens: u64, next: u64) -> u64 {
+    let mut run = u128::from(tokens) | u128::from(next) << 64;
+    for shift in [1, 2, 4, LONG_RUN - 8] {
+        run &= run >> shift;
+    }
+    run as u64
+}
+
+/// A character of tokens: letters, digits, `_`, `-`, `+` and `/`.
+#[must_use]
+pub fn is_token(byte: u8) -> bool {
+    is_word(byte) || matches!(byte, b'-' | b'+' | b'/')
 }
 
 /// A word character as in `\b` of an ASCII regex.

@@ -1,16 +1,28 @@
 //! The kernel without special instructions: one table look-up a byte, and an early end where no bucket is left.
 
-use crate::{DEPTH, START_BUCKETS, Tables, is_word};
+use crate::{DEPTH, Run, START_BUCKETS, Tables, is_token, is_word};
 
-const ANYWHERE: u32 = !0 << START_BUCKETS;
+const ANYWHERE: u64 = !0 << START_BUCKETS;
 
-pub(crate) fn candidates(tables: &Tables, text: &[u8], words: usize, carry: &mut bool, masks: &mut [u64]) {
-    for (word, mask) in masks.iter_mut().enumerate().take(words) {
+pub(crate) fn candidates(
+    tables: &Tables,
+    text: &[u8],
+    words: usize,
+    carry: &mut bool,
+    masks: &mut [u64],
+    runs: &mut [Run],
+) {
+    for (word, (mask, run)) in masks.iter_mut().zip(runs).enumerate().take(words) {
+        *run = Run::default();
         let chunk = &text[64 * word..64 * word + 64 + DEPTH - 1];
         *mask = 0;
         for at in 0..64 {
             let in_word = is_word(chunk[at]);
-            let allowed = if *carry && in_word { ANYWHERE } else { !0 };
+            let begins = !(*carry && in_word);
+            run.begins |= u64::from(begins) << at;
+            run.words |= u64::from(in_word) << at;
+            run.tokens |= u64::from(is_token(chunk[at])) << at;
+            let allowed = if begins { !0 } else { ANYWHERE };
             *carry = in_word;
             let mut buckets = tables.exact[0][usize::from(chunk[at])] & allowed;
             let mut offset = 1;

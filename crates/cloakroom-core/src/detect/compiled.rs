@@ -80,9 +80,7 @@ impl CompiledRule {
 
     fn group_span(&self, regex: &OnceLock<Option<Regex>>, text: &[u8], matched: Range<usize>) -> Option<Range<usize>> {
         // The regex was checked when the rule was made: `None` cannot happen, and would find nothing.
-        let regex = regex.get_or_init(|| {
-            Regex::builder().syntax(syntax_config()).build(&self.rule.regex).ok()
-        });
+        let regex = regex.get_or_init(|| Regex::builder().syntax(syntax_config()).build(&self.rule.regex).ok());
         let regex = regex.as_ref()?;
         let mut captures = regex.create_captures();
         let input = Input::new(text).span(matched).anchored(Anchored::Yes);

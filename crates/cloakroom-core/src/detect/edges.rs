@@ -5,13 +5,17 @@ use std::ops::Range;
 /// True when nothing joins the span to more letters or digits. A letter, digit or `_` on either side joins; so does
 /// one sign out of [`joins`] when a letter or digit stands behind it: `1234-5678` is joined to `-9abc`, not to `- paid`.
 pub(crate) fn stands_alone(text: &[u8], span: Range<usize>) -> bool {
-    let before = &text[..span.start];
-    let after = &text[span.end..];
-    let [.., far, near] = *before else {
-        return before.first().is_none_or(|near| !is_word(*near)) && alone_after(after);
-    };
-    let joined = is_word(near) || joins(near) && far.is_ascii_alphanumeric();
-    !joined && alone_after(after)
+    !joined_before(text, span.start) && alone_after(&text[span.end..])
+}
+
+/// The left half of it: true when what begins at `start` goes on from something.
+#[inline]
+pub(crate) fn joined_before(text: &[u8], start: usize) -> bool {
+    match text[..start] {
+        [] => false,
+        [near] => is_word(near),
+        [.., far, near] => is_word(near) || joins(near) && far.is_ascii_alphanumeric(),
+    }
 }
 
 fn alone_after(after: &[u8]) -> bool {
@@ -42,10 +46,14 @@ mod tests {
             let text = format!("{before}12345{after}");
             stands_alone(text.as_bytes(), before.len()..before.len() + 5)
         };
-        for (before, after) in [("", ""), (" ", " "), ("id=", ";"), ("\"", "\""), ("", "."), ("- ", " -"), ("(", ")."), (",", ",x")] {
+        for (before, after) in
+            [("", ""), (" ", " "), ("id=", ";"), ("\"", "\""), ("", "."), ("- ", " -"), ("(", ")."), (",", ",x")]
+        {
             assert!(alone(before, after), "{before}_{after}");
         }
-        for (before, after) in [("a", ""), ("", "x"), ("_", ""), ("9-", ""), ("", "-9"), ("1.", ""), ("", ".25"), ("v1/", ""), ("", "@a")] {
+        for (before, after) in
+            [("a", ""), ("", "x"), ("_", ""), ("9-", ""), ("", "-9"), ("1.", ""), ("", ".25"), ("v1/", ""), ("", "@a")]
+        {
             assert!(!alone(before, after), "{before}_{after}");
         }
     }

@@ -48,7 +48,8 @@ impl<'d, 'r> Judge<'d, 'r> {
         } else {
             compiled.rule.confidence
         };
-        (confidence >= compiled.threshold).then(|| Detection { start: span.start, end: span.end, rule, confidence, validated })
+        let found = Detection { start: span.start, end: span.end, rule, confidence, validated };
+        (confidence >= compiled.threshold).then_some(found)
     }
 
     /// What the names of the text and the surroundings of a span say about a rule.

@@ -15,8 +15,8 @@ mod edges;
 pub mod encoding;
 mod engine;
 mod entropy;
-mod judge;
 pub mod examples;
+mod judge;
 mod normalize;
 mod overlap;
 mod pem;
@@ -32,8 +32,8 @@ use std::sync::{Arc, OnceLock};
 
 use compiled::CompiledRule;
 use context::{ContextIndex, ContextReader};
-use judge::{Judge, Rules};
 use engine::{Comparison, Ends, Engine};
+use judge::{Judge, Rules};
 pub use rule::{Edges, Extend, Rule, RuleSpec, built_in, read_rules};
 pub use stream::{Found, Place, Scanner};
 pub use validate::{Candidate, Digits, Validator, Verdict};
@@ -113,7 +113,10 @@ impl Detector {
         let named = selection.only.iter().flatten().chain(&selection.also).chain(selection.thresholds.keys());
         for word in named {
             if !every().any(|rule| rule.entity == *word) {
-                return Err(format!("no entity `{word}`{}", did_you_mean(word, every().map(|rule| rule.entity.as_ref()))));
+                return Err(format!(
+                    "no entity `{word}`{}",
+                    did_you_mean(word, every().map(|rule| rule.entity.as_ref()))
+                ));
             }
         }
         for word in &selection.without {

@@ -5,9 +5,9 @@ use regex_automata::hybrid::dfa::{Cache, DFA, OverlappingState};
 use regex_automata::meta::Regex;
 use regex_automata::{Anchored, Input, MatchKind, PatternSet};
 
+use super::Detection;
 use super::compiled::syntax_config;
 use super::judge::Judge;
-use super::Detection;
 
 /// Regexes of rules, for searching one rule after the other.
 pub(crate) struct Reference {

@@ -15,7 +15,7 @@ pub(super) fn list(options: &ListOptions) -> Result<u8, Failure> {
         && !every().any(|rule| rule.entity == *entity)
     {
         let near = did_you_mean(entity, every().map(|rule| rule.entity.as_ref()));
-        return Err(Failure::new(2, format!("no entity `{entity}`{near}")));
+        return Err(Failure::new(2, format!("no entity `{entity}`{near}{}", see_all(&near))));
     }
     let asked = |rule: &&Rule| options.entity.as_ref().is_none_or(|entity| rule.entity == *entity);
     let mut rules: Vec<&Rule> = every().filter(asked).collect();
@@ -56,7 +56,7 @@ pub(super) fn show(options: &ShowOptions) -> Result<u8, Failure> {
             [] => did_you_mean(id, every().map(|rule| rule.id.as_ref())),
             ids => format!("; that entity's rules are {}", ids.join(", ")),
         };
-        return Err(Failure::new(2, format!("no rule `{id}`{hint}")));
+        return Err(Failure::new(2, format!("no rule `{id}`{hint}{}", see_all(&hint))));
     };
     if options.format == Output::Json {
         output::json(&as_json(rule))?;
@@ -88,6 +88,11 @@ pub(super) fn show(options: &ShowOptions) -> Result<u8, Failure> {
         }
     }
     Ok(0)
+}
+
+/// Where a mistaken word is near to nothing.
+fn see_all(hint: &str) -> &'static str {
+    if hint.is_empty() { "; `cloakroom rules list --all` shows all" } else { "" }
 }
 
 fn confidence(rule: &Rule) -> String {

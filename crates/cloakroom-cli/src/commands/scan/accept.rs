@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use super::hit::Hit;
 use crate::error::Failure;
+use crate::load::read_text;
 use crate::output;
 
 /// Read without being named.
@@ -27,7 +28,7 @@ pub(super) fn allow_list(named: Option<&Path>, rules: &[&Rule]) -> Result<AllowL
         None => return Ok(AllowList::default()),
     };
     let shown = path.display().to_string();
-    let text = read(path, &shown)?;
+    let text = read_text(path)?;
     // A file of comments only is an empty list.
     let specs: Option<Vec<Located<AllowSpec>>> =
         serde_saphyr::from_str(&text).map_err(|error| ConfigError::from_yaml(&shown, &error))?;
@@ -69,7 +70,7 @@ impl Baseline {
     pub(super) fn read(path: &Path, kid: &str) -> Result<Self, Failure> {
         let shown = path.display().to_string();
         let wrong = |what: &str| Failure::new(2, format!("{shown}: {what}"));
-        let file: BaselineFile = serde_json::from_str(&read(path, &shown)?).map_err(|error| {
+        let file: BaselineFile = serde_json::from_str(&read_text(path)?).map_err(|error| {
             wrong(&format!("not a baseline (line {}); write one with --write-baseline", error.line()))
         })?;
         if file.version != VERSION {
@@ -125,11 +126,4 @@ impl BaselineWriter {
         partial.push(".partial");
         fs::write(&partial, text).and_then(|()| fs::rename(&partial, path)).map_err(failed)
     }
-}
-
-fn read(path: &Path, shown: &str) -> Result<String, Failure> {
-    fs::read_to_string(path).map_err(|error| match error.kind() {
-        std::io::ErrorKind::InvalidData => Failure::new(2, format!("{shown}: not UTF-8 text")),
-        _ => Failure::new(2, format!("{shown}: {error}")),
-    })
 }

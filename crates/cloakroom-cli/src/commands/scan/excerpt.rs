@@ -45,11 +45,11 @@ impl Masker {
         Self { selection, detector: OnceLock::new() }
     }
 
-    fn hide(&self, text: &[u8], hidden: &mut Vec<Range<usize>>) {
+    fn hide(&self, text: &[u8], scratch: &mut Scratch, hidden: &mut Vec<Range<usize>>) {
         match self.detector.get_or_init(|| Detector::new(&self.selection).ok()) {
             Some(detector) => {
                 let mut found = Vec::new();
-                detector.find(text, &[], &mut Scratch::default(), &mut found);
+                detector.find(text, &[], scratch, &mut found);
                 hidden.extend(found.iter().map(|d| d.start..d.end));
             }
             // Its rules compiled before, in the selection; should they not, nothing is shown.
@@ -80,11 +80,11 @@ impl Surroundings {
         let characters = String::from_utf8_lossy(before).chars().count() as u64;
         Self {
             before: before.to_vec(),
-            before_hidden: std::iter::once(0..overlap).filter(|range| !range.is_empty()).collect(),
+            before_hidden: vec![0..overlap, glued_before(before)],
             cut_before: found.start.column > characters + 1,
             value: mask_value(&String::from_utf8_lossy(found.value)),
             after: found.after.to_vec(),
-            after_hidden: Vec::new(),
+            after_hidden: vec![glued_after(found.after)],
             // A window of full length may end in a word; a little less, where it must not cut a letter.
             cut_after: found.after.len() >= 28,
         }
@@ -99,9 +99,9 @@ impl Surroundings {
         }
     }
 
-    pub(super) fn masked(mut self, masker: &Masker) -> Excerpt {
-        masker.hide(&self.before, &mut self.before_hidden);
-        masker.hide(&self.after, &mut self.after_hidden);
+    pub(super) fn masked(mut self, masker: &Masker, scratch: &mut Scratch) -> Excerpt {
+        masker.hide(&self.before, scratch, &mut self.before_hidden);
+        masker.hide(&self.after, scratch, &mut self.after_hidden);
         let (mut from, mut to) = (0, self.after.len());
         if self.cut_before {
             from = self.before.iter().position(u8::is_ascii_whitespace).unwrap_or(self.before.len());
@@ -118,6 +118,24 @@ impl Surroundings {
             after: after.chars().take(AFTER).collect::<String>().trim_end().to_owned(),
         }
     }
+}
+
+/// What stands before a value without a gap may be the beginning of what it is a part of: back to a separator.
+fn glued_before(text: &[u8]) -> Range<usize> {
+    let ends = |byte: &u8| byte.is_ascii_whitespace() || b"\"'`<>=:,;()[]{}/".contains(byte);
+    let from = text.iter().rposition(ends).map_or(0, |at| at + 1);
+    if has_letters(&text[from..]) { from..text.len() } else { 0..0 }
+}
+
+/// And what stands behind it its end: a password that goes on after a sign that the rule does not know.
+fn glued_after(text: &[u8]) -> Range<usize> {
+    let ends = |byte: &u8| byte.is_ascii_whitespace() || b"\"'`<>".contains(byte);
+    let to = text.iter().position(ends).unwrap_or(text.len());
+    if has_letters(&text[..to]) { 0..to } else { 0..0 }
+}
+
+fn has_letters(text: &[u8]) -> bool {
+    text.iter().any(|byte| byte.is_ascii_alphanumeric() || !byte.is_ascii())
 }
 
 /// All stars; of a long value the first and last two characters.
@@ -180,7 +198,7 @@ mod tests {
             before: before.as_bytes(),
             after: after.as_bytes(),
         };
-        let excerpt = Surroundings::new(&found, 0).masked(&Masker::new(&Selection::default()));
+        let excerpt = Surroundings::new(&found, 0).masked(&Masker::new(&Selection::default()), &mut Scratch::default());
         format!("{}|{}|{}", excerpt.before, excerpt.value, excerpt.after)
     }
 
@@ -193,6 +211,13 @@ mod tests {
             "*********** **** **** **** **** x |****| *"
         );
         assert_eq!(excerpt("k AKIAABCDEFGHIJKLMNOPQR ", "v", "", 26), "k ************ |*|");
+    }
+
+    #[test]
+    fn what_is_glued_to_a_value_is_masked() {
+        assert_eq!(excerpt("password: ", "Tr0ub4dor", "&Qx, next", 11), "password: |*********|**** next");
+        assert_eq!(excerpt("password=a&", "Tr0ub4dor", "\" next", 12), "password=**|*********|\" next");
+        assert_eq!(excerpt("(", "value", ").", 2), "(|*****|).");
     }
 
     #[test]

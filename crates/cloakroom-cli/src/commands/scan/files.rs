@@ -5,7 +5,9 @@
 //! worker has or takes next, no other can keep it waiting, and what finished files have found is bounded by their
 //! channels: the walker stops when it is too far ahead.
 
+use std::error::Error as _;
 use std::ops::ControlFlow;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
@@ -161,7 +163,8 @@ fn explained(error: &ignore::Error) -> (Option<&Path>, String) {
     match error {
         ignore::Error::WithPath { path, err } => (Some(path), explained(err).1),
         ignore::Error::WithDepth { err, .. } | ignore::Error::WithLineNumber { err, .. } => explained(err),
-        ignore::Error::Io(error) => (None, error.to_string()),
+        // What the system says stands inside; around it the path is named once more.
+        ignore::Error::Io(error) => (None, error.source().map_or_else(|| error.to_string(), ToString::to_string)),
         other => (None, other.to_string()),
     }
 }
@@ -176,18 +179,20 @@ fn work<'d>(lens: &'d Lens, job: Job<'d>, buffers: &mut Buffers, stop: &AtomicBo
             let _ = events.send(Event::Hits(std::mem::take(&mut hits)));
         }
     };
-    let read = match &path {
+    let read = catch_unwind(AssertUnwindSafe(|| match &path {
         None => file::scan(lens, &shown, &mut std::io::stdin().lock(), buffers, &mut emit, stop),
         Some(path) => {
             std::fs::File::open(path).and_then(|mut file| file::scan(lens, &shown, &mut file, buffers, &mut emit, stop))
         }
-    };
+    }));
     if !hits.is_empty() {
         let _ = events.send(Event::Hits(hits));
     }
     let _ = events.send(match read {
-        Ok(Some(bytes)) => Event::Done { bytes },
-        Ok(None) => Event::Binary,
-        Err(error) => Event::Failed(error.to_string()),
+        Ok(Ok(Some(bytes))) => Event::Done { bytes },
+        Ok(Ok(None)) => Event::Binary,
+        Ok(Err(error)) => Event::Failed(error.to_string()),
+        // The panic has told its place; the other files are searched.
+        Err(_) => Event::Failed("internal error: not searched to its end".to_owned()),
     });
 }

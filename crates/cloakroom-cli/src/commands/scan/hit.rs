@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use cloakroom_core::detect::allow::{AllowList, Seen};
 use cloakroom_core::detect::encoding::Offsets;
-use cloakroom_core::detect::{Detector, Found, Place, Rule};
+use cloakroom_core::detect::{Detector, Found, Place, Rule, Scratch};
 use cloakroom_crypto::PseudonymKey;
 
 use super::accept::Baseline;
@@ -64,11 +64,12 @@ pub(super) struct Collector<'d, 'p> {
     waiting: VecDeque<(Hit<'d>, Option<Surroundings>)>,
     /// Where the last value ended, in bytes of the decoded text.
     last_end: u64,
+    scratch: Scratch,
 }
 
 impl<'d, 'p> Collector<'d, 'p> {
     pub(super) fn new(lens: &'d Lens, path: &'p str) -> Self {
-        Self { lens, path, waiting: VecDeque::new(), last_end: 0 }
+        Self { lens, path, waiting: VecDeque::new(), last_end: 0, scratch: Scratch::default() }
     }
 
     pub(super) fn take(&mut self, found: &Found<'d, '_>, offsets: Offsets, emit: &mut dyn FnMut(Hit<'d>)) {
@@ -124,9 +125,9 @@ impl<'d, 'p> Collector<'d, 'p> {
         }
     }
 
-    fn release(&self, mut hit: Hit<'d>, around: Option<Surroundings>, emit: &mut dyn FnMut(Hit<'d>)) {
+    fn release(&mut self, mut hit: Hit<'d>, around: Option<Surroundings>, emit: &mut dyn FnMut(Hit<'d>)) {
         if let (Some(around), Some(masker)) = (around, &self.lens.masker) {
-            hit.excerpt = Some(around.masked(masker));
+            hit.excerpt = Some(around.masked(masker, &mut self.scratch));
         }
         emit(hit);
     }

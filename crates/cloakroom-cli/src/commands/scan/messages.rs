@@ -5,6 +5,7 @@
 
 use std::fs::File;
 use std::io::{self, IsTerminal, Read, Write};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -13,6 +14,7 @@ use std::time::Instant;
 
 use cloakroom_core::detect::{Detection, Detector, Scratch};
 use jiter::{Jiter, JiterError, Peek};
+use memchr::{memchr, memchr_iter, memrchr};
 
 use crate::error::Failure;
 use crate::output;
@@ -37,6 +39,8 @@ struct Batch {
 struct Answers {
     text: Vec<u8>,
     messages: u64,
+    /// Of these, those that have the field.
+    with_text: u64,
     findings: u64,
     errors: u64,
 }
@@ -54,7 +58,12 @@ pub(super) fn scan(detector: &Detector, paths: &[PathBuf], field: &str, threads:
     }
     let began = Instant::now();
     let total = stream(detector, input, &path, threads)?;
-    let Answers { messages, findings, errors, .. } = total;
+    let Answers { messages, with_text, findings, errors, .. } = total;
+    if messages > errors && with_text == 0 {
+        output::note(&format!(
+            "warning: nothing was searched, no line has a text in `{field}`; name its field with --text-field"
+        ));
+    }
     if errors > 0 || io::stderr().is_terminal() {
         let grouped = output::grouped;
         let (messages, findings, errors) = (grouped(messages), grouped(findings), grouped(errors));
@@ -69,7 +78,12 @@ pub(super) fn scan(detector: &Detector, paths: &[PathBuf], field: &str, threads:
 }
 
 fn open(path: &Path) -> Result<File, Failure> {
-    File::open(path).map_err(|error| Failure::new(2, format!("{}: {error}", path.display())))
+    let wrong = |what: &str| Failure::new(2, format!("{}: {what}", path.display()));
+    let file = File::open(path).map_err(|error| wrong(&error.to_string()))?;
+    match file.metadata() {
+        Ok(metadata) if metadata.is_dir() => Err(wrong("a folder; --jsonl takes one file, or standard input")),
+        _ => Ok(file),
+    }
 }
 
 fn stream(detector: &Detector, input: Box<dyn Read + Send>, path: &[&str], threads: usize) -> Result<Answers, Failure> {
@@ -93,9 +107,9 @@ fn stream(detector: &Detector, input: Box<dyn Read + Send>, path: &[&str], threa
         drop(todo);
         let mut out = io::stdout().lock();
         for turn in ordered {
-            // A worker that panics has said so, and answers nothing.
             let Ok(answers) = turn.recv() else { return Err(Failure::new(3, "a batch was lost")) };
             total.messages += answers.messages;
+            total.with_text += answers.with_text;
             total.findings += answers.findings;
             total.errors += answers.errors;
             match out.write_all(&answers.text).and_then(|()| out.flush()) {
@@ -122,7 +136,7 @@ fn read(
     let mut first = 1;
     let mut send = |lines: Vec<u8>, too_long: bool| {
         let (done, answers) = sync_channel(1);
-        let count = if too_long { 1 } else { lines.iter().filter(|byte| **byte == b'\n').count() as u64 };
+        let count = if too_long { 1 } else { memchr_iter(b'\n', &lines).count() as u64 };
         let batch = Batch { lines, first, too_long, done };
         first += count;
         turns.send(answers).is_ok() && jobs.send(batch).is_ok()
@@ -147,7 +161,7 @@ fn read(
             return Ok(());
         }
         if skipping {
-            match block.iter().position(|byte| *byte == b'\n') {
+            match memchr(b'\n', &block) {
                 Some(end) => drop(block.drain(..=end)),
                 None => {
                     block.clear();
@@ -156,7 +170,9 @@ fn read(
             }
             skipping = false;
         }
-        let sent = match block.iter().rposition(|byte| *byte == b'\n') {
+        // What stood there before has no line end: a long line is not searched for one again and again.
+        let new = start.min(block.len());
+        let sent = match memrchr(b'\n', &block[new..]).map(|at| new + at) {
             Some(end) => {
                 let rest = block.split_off(end + 1);
                 send(std::mem::replace(&mut block, rest), false)
@@ -186,12 +202,6 @@ struct Worker<'d> {
     text: String,
 }
 
-/// What is wanted of a message. The text stands in the worker's memory.
-struct Message<'a> {
-    id: &'a [u8],
-    has_text: bool,
-}
-
 impl<'d> Worker<'d> {
     fn new(detector: &'d Detector, path: &'d [&'d str]) -> Self {
         let names = path.last().filter(|name| **name != "text").copied().into_iter().collect();
@@ -205,39 +215,53 @@ impl<'d> Worker<'d> {
             answers.error(b"null", "the line is longer than 16 MiB", batch.first);
             return answers;
         }
-        let lines = batch.lines.strip_suffix(b"\n").unwrap_or(&batch.lines);
-        for (number, line) in (batch.first..).zip(lines.split(|byte| *byte == b'\n')) {
-            let line = if number == 1 { line.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(line) } else { line };
+        let (mut rest, mut number) = (batch.lines.as_slice(), batch.first);
+        if number == 1 {
+            rest = rest.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(rest);
+        }
+        while !rest.is_empty() {
+            let end = memchr(b'\n', rest).unwrap_or(rest.len());
+            let line = &rest[..end];
             if !line.trim_ascii().is_empty() {
                 self.line(line, number, &mut answers);
             }
+            rest = rest.get(end + 1..).unwrap_or_default();
+            number += 1;
         }
         answers
     }
 
     fn line(&mut self, line: &[u8], number: u64, answers: &mut Answers) {
         answers.messages += 1;
-        self.text.clear();
         let mut id = None;
-        let message = self.parse(line, &mut id);
-        match message {
-            Ok(Message { id, has_text }) => {
-                self.found.clear();
-                if has_text {
-                    self.detector.find(self.text.as_bytes(), &self.names, &mut self.scratch, &mut self.found);
-                }
+        // A panic has told its place; its line is an error as any other, and the stream goes on.
+        let answered = catch_unwind(AssertUnwindSafe(|| self.search(line, &mut id)));
+        let has_text = answered.unwrap_or_else(|_| {
+            *self = Self::new(self.detector, self.path);
+            Err("internal error: this line was not searched".to_owned())
+        });
+        let id = id.unwrap_or(b"null");
+        match has_text {
+            Ok(has_text) => {
+                answers.with_text += u64::from(has_text);
                 answers.message(id, self.detector, &self.found);
             }
-            Err(error) => answers.error(id.unwrap_or(b"null"), &error, number),
+            Err(error) => answers.error(id, &error, number),
         }
     }
 
-    fn parse<'a>(&mut self, line: &'a [u8], id: &mut Option<&'a [u8]>) -> Result<Message<'a>, String> {
+    /// Finds what is in the line's text; false where it has none.
+    fn search<'a>(&mut self, line: &'a [u8], id: &mut Option<&'a [u8]>) -> Result<bool, String> {
+        self.text.clear();
+        self.found.clear();
         let mut input = Jiter::with_tape(line, std::mem::take(&mut self.tape));
         let parsed = self.object(&mut input, line, id);
         self.tape = input.into_tape();
         let has_text = parsed?;
-        Ok(Message { id: id.unwrap_or(b"null"), has_text })
+        if has_text {
+            self.detector.find(self.text.as_bytes(), &self.names, &mut self.scratch, &mut self.found);
+        }
+        Ok(has_text)
     }
 
     fn object<'a>(&mut self, input: &mut Jiter<'a>, line: &'a [u8], id: &mut Option<&'a [u8]>) -> Result<bool, String> {

@@ -221,12 +221,10 @@ impl Summary {
         let grouped = |number: u64, one: &str, many: &str| {
             format!("{} {}", output::grouped(number), if number == 1 { one } else { many })
         };
-        let files = grouped(self.files, "file", "files");
-        let mut text = format!(
-            "{} in {files} ({}, {seconds:.2} s)",
-            grouped(self.findings, "finding", "findings"),
-            size(self.bytes)
-        );
+        // The file in which it stopped has no end and no size, and is one of those with findings.
+        let files = grouped(self.files.max(self.files_with), "file", "files");
+        let bytes = if self.stopped { String::new() } else { format!("{}, ", size(self.bytes)) };
+        let mut text = format!("{} in {files} ({bytes}{seconds:.2} s)", grouped(self.findings, "finding", "findings"));
         if !self.by_entity.is_empty() {
             let list: Vec<_> =
                 self.by_entity.iter().map(|(name, count)| format!("{name}: {}", output::grouped(*count))).collect();

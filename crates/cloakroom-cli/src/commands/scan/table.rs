@@ -13,6 +13,8 @@ use csv_core::{ReadFieldResult, Reader, ReaderBuilder};
 const MAX_CELL: usize = 1024 * 1024;
 /// The longest name of a column.
 const MAX_NAME: usize = 100;
+/// Columns whose names are remembered; a row without end must not fill the memory.
+const MAX_COLUMNS: usize = 20_000;
 /// What of a cell is handed out around a finding, in bytes.
 const BEFORE: usize = 64;
 const AFTER: usize = 32;
@@ -122,7 +124,7 @@ impl<'d> Table<'d> {
                 after: &after[..line_end],
             });
         }
-        if self.header.is_none() {
+        if self.header.is_none() && self.first_row.len() < MAX_COLUMNS {
             self.first_row.push(if self.found.is_empty() { name(cell) } else { None });
         }
         self.left.clear();

@@ -24,43 +24,8 @@ pub(crate) struct Beginning {
 impl Beginning {
     pub(crate) fn of(nfa: &NFA) -> Self {
         let mut beginning = Self { sets: [ByteSet::EMPTY; DEPTH], inside_words: false, empty: false };
-        // States reached, by whether the byte before is a word character.
-        let mut reached: [Vec<StateID>; 2] = [vec![nfa.start_anchored()], vec![nfa.start_anchored()]];
-        let mut closure = Closure { seen: vec![false; nfa.states().len()], states: Vec::new(), stack: Vec::new() };
-        for offset in 0..DEPTH {
-            let mut next: [Vec<StateID>; 2] = [Vec::new(), Vec::new()];
-            let mut ended = false;
-            for before in [false, true] {
-                for coming in [false, true] {
-                    if closure.follow(nfa, &reached[usize::from(before)], before, coming) {
-                        ended = true;
-                        beginning.empty |= offset == 0;
-                        (0..=255).filter(|byte| is_word(*byte) == coming).for_each(|byte| beginning.sets[offset].insert(byte));
-                    }
-                    for state in &closure.states {
-                        for_each_range(nfa.state(*state), |from, to, target| {
-                            let mut any = false;
-                            for byte in (from..=to).filter(|byte| is_word(*byte) == coming) {
-                                beginning.sets[offset].insert(byte);
-                                any = true;
-                            }
-                            if any {
-                                beginning.inside_words |= offset == 0 && before && coming;
-                                let list = &mut next[usize::from(coming)];
-                                if !list.contains(&target) {
-                                    list.push(target);
-                                }
-                            }
-                        });
-                    }
-                }
-            }
-            if ended {
-                beginning.sets[offset + 1..].fill(ByteSet::ALL);
-                return beginning;
-            }
-            reached = next;
-        }
+        let flags = first_bytes(nfa, &mut beginning.sets);
+        (beginning.inside_words, beginning.empty) = flags;
         beginning
     }
 
@@ -80,16 +45,126 @@ fn share(set: &ByteSet) -> f64 {
     if *set == ByteSet::ALL {
         return 1.0;
     }
-    set.iter()
-        .map(|byte| match byte {
-            b'a'..=b'z' => 0.50 / 26.0,
-            b'0'..=b'9' => 0.22 / 10.0,
-            b'A'..=b'Z' => 0.06 / 26.0,
-            b' ' => 0.08,
-            0x80.. => 0.01 / 128.0,
-            _ => 0.13 / 65.0,
+    let [small, capital, digit, space, beyond] = kinds();
+    let count = |kind: &ByteSet| set.intersection(kind).len() as f64;
+    let (small, capital, digit, space, beyond) =
+        (count(small), count(capital), count(digit), count(space), count(beyond));
+    let rest = set.len() as f64 - small - capital - digit - space - beyond;
+    small * 0.50 / 26.0
+        + capital * 0.06 / 26.0
+        + digit * 0.22 / 10.0
+        + space * 0.08
+        + beyond * 0.01 / 128.0
+        + rest * 0.13 / 65.0
+}
+
+/// Small letters, capitals, digits, the space, bytes from 128 on.
+fn kinds() -> &'static [ByteSet; 5] {
+    static KINDS: std::sync::OnceLock<[ByteSet; 5]> = std::sync::OnceLock::new();
+    KINDS.get_or_init(|| {
+        [b'a'..=b'z', b'A'..=b'Z', b'0'..=b'9', b' '..=b' ', 0x80..=0xFF].map(|range| {
+            let mut set = ByteSet::EMPTY;
+            set.insert_range(range);
+            set
         })
-        .sum()
+    })
+}
+
+/// Fills in the values that each of the first bytes may have. Returns whether a match can begin inside a word, and whether the
+/// empty text matches.
+pub(crate) fn first_bytes(nfa: &NFA, sets: &mut [ByteSet]) -> (bool, bool) {
+    let (mut inside_words, mut empty) = (false, false);
+    // States reached, by whether the byte before is a word character.
+    let mut reached: [Vec<StateID>; 2] = [vec![nfa.start_anchored()], vec![nfa.start_anchored()]];
+    let mut closure = Closure::new(nfa);
+    let word: ByteSet = (0..=255).filter(|byte| is_word(*byte)).collect();
+    let other: ByteSet = (0..=255).filter(|byte| !is_word(*byte)).collect();
+    for offset in 0..sets.len() {
+        let mut next: [Vec<StateID>; 2] = [Vec::new(), Vec::new()];
+        let mut ended = false;
+        for before in [false, true] {
+            if reached[usize::from(before)].is_empty() {
+                continue;
+            }
+            for coming in [false, true] {
+                let kind = if coming { &word } else { &other };
+                if closure.follow(nfa, &reached[usize::from(before)], before, coming) {
+                    ended = true;
+                    empty |= offset == 0;
+                    sets[offset] = sets[offset].union(kind);
+                }
+                for state in &closure.states {
+                    for_each_range(nfa.state(*state), |from, to, target| {
+                        let mut range = ByteSet::EMPTY;
+                        range.insert_range(from..=to);
+                        let range = range.intersection(kind);
+                        if !range.is_empty() {
+                            sets[offset] = sets[offset].union(&range);
+                            inside_words |= offset == 0 && before && coming;
+                            let list = &mut next[usize::from(coming)];
+                            if !list.contains(&target) {
+                                list.push(target);
+                            }
+                        }
+                    });
+                }
+            }
+        }
+        if ended {
+            sets[offset + 1..].fill(ByteSet::ALL);
+            break;
+        }
+        reached = next;
+    }
+    (inside_words, empty)
+}
+
+/// Which lengths the run of a class's bytes at the beginning of a match can have: bit `n` for a run of `n`, bit `most` for that and
+/// every longer one. What follows a match belongs to its run.
+pub(crate) fn first_runs(nfa: &NFA, class: &ByteSet, most: usize) -> u128 {
+    let word: ByteSet = (0..=255).filter(|byte| is_word(*byte)).collect();
+    let other: ByteSet = (0..=255).filter(|byte| !is_word(*byte)).collect();
+    let outside: ByteSet = (0..=255).filter(|byte| !class.contains(*byte)).collect();
+    let mut reached: [Vec<StateID>; 2] = [vec![nfa.start_anchored()], vec![nfa.start_anchored()]];
+    let mut closure = Closure::new(nfa);
+    let mut lengths = 0_u128;
+    for length in 0..=most {
+        let this_and_longer = u128::MAX << length & u128::MAX >> (127 - most);
+        let mut next: [Vec<StateID>; 2] = [Vec::new(), Vec::new()];
+        for before in [false, true] {
+            for coming in [false, true] {
+                let kind = if coming { &word } else { &other };
+                if !reached[usize::from(before)].is_empty()
+                    && closure.follow(nfa, &reached[usize::from(before)], before, coming)
+                {
+                    // The byte behind the match may be any of this kind.
+                    lengths |= if kind.intersection(&outside).is_empty() { 0 } else { 1 << length };
+                    lengths |= if kind.intersection(class).is_empty() { 0 } else { this_and_longer << 1 };
+                }
+                for state in closure.states.drain(..) {
+                    closure.seen[state.as_usize()] = false;
+                    for_each_range(nfa.state(state), |from, to, target| {
+                        let mut range = ByteSet::EMPTY;
+                        range.insert_range(from..=to);
+                        let range = range.intersection(kind);
+                        if !range.intersection(&outside).is_empty() {
+                            lengths |= 1 << length;
+                        }
+                        let list = &mut next[usize::from(coming)];
+                        if !range.intersection(class).is_empty() && !list.contains(&target) {
+                            list.push(target);
+                        }
+                    });
+                }
+            }
+        }
+        if length == most && next.iter().any(|states| !states.is_empty()) {
+            lengths |= 1 << most;
+        }
+        lengths &= u128::MAX >> (127 - most);
+        reached = next;
+    }
+    lengths
 }
 
 struct Closure {
@@ -99,6 +174,10 @@ struct Closure {
 }
 
 impl Closure {
+    fn new(nfa: &NFA) -> Self {
+        Self { seen: vec![false; nfa.states().len()], states: Vec::new(), stack: Vec::new() }
+    }
+
     /// All states that `from` reaches without a byte, given the kinds of the bytes before and to come; true when a match is
     /// among them.
     fn follow(&mut self, nfa: &NFA, from: &[StateID], before: bool, coming: bool) -> bool {

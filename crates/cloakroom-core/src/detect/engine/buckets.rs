@@ -1,11 +1,11 @@
-//! Shares several hundred beginnings out to the prefilter's few buckets, so that little ordinary text fits one.
+//! Shares several hundred beginnings out to the few buckets of the prefilter, so that little ordinary text fits one.
 
 use cloakroom_prefilter::{Bucket, ByteSet, DEPTH};
 
 use super::beginning::{Beginning, mass};
 
 /// A bucket may take on this much of ordinary text before a free one is opened instead.
-const CHEAP: f64 = 1e-4;
+const CHEAP: f64 = 1e-5;
 
 /// Puts every beginning into the bucket that grows least by it, the commonest first.
 pub(crate) fn share_out(beginnings: &[&Beginning], buckets: usize) -> Vec<Bucket> {
@@ -23,7 +23,7 @@ pub(crate) fn share_out(beginnings: &[&Beginning], buckets: usize) -> Vec<Bucket
         };
         let best = shared.iter().map(grown).enumerate().min_by(|(_, a), (_, b)| a.0.total_cmp(&b.0));
         match best {
-            Some((index, (growth, union))) if growth <= CHEAP.max(0.0) || shared.len() >= buckets => {
+            Some((index, (growth, union))) if growth <= CHEAP || shared.len() >= buckets => {
                 shared[index] = (shared[index].0 + growth, union);
             }
             _ => shared.push((own, sets)),

@@ -22,38 +22,45 @@ mod trigger;
 
 use std::collections::HashMap;
 
-use cloakroom_prefilter::{ANYWHERE_BUCKETS, BLOCK, Kernel, Prefilter, START_BUCKETS, WORDS};
+use cloakroom_prefilter::{
+    ANYWHERE_BUCKETS, BLOCK, Kernel, LongRuns, Prefilter, Run, START_BUCKETS, WORDS, run_lengths as prefilter_lengths,
+};
 
 use super::Detection;
 use super::compiled::CompiledRule;
 use super::context::ContextIndex;
+use super::edges::joined_before;
 use super::judge::Judge;
 use super::reference::Reference;
-pub(crate) use comparison::Comparison;
+use super::rule::Edges;
 use beginning::{Beginning, DEPTH, is_word};
+pub(crate) use comparison::Comparison;
 use live::LiveTable;
 use shape::Shape;
-use trigger::{Trigger, parse};
+use trigger::{Entry, MAX_COUNTED_RUN, Trigger, parse};
 
 /// How far behind a candidate the start of its match can be, in bytes: the longest run before an inner literal.
 pub(crate) const LOOK_BEHIND: usize = 256;
+
+/// Shapes with longer matches than this, in bytes, are looked for even where no context word is near: it would be hard to say
+/// what is near.
+const LONGEST_IN_CONTEXT: usize = 96;
 
 /// The compiled regexes of a catalogue.
 pub(crate) struct Engine {
     prefilter: Prefilter,
     live: LiveTable,
-    /// By their bit in the live table.
+    /// By bit in the live table: a number of `shapes`.
+    shape_of_bit: Vec<u16>,
     shapes: Vec<Shape>,
-    /// How many of them are for word starts.
-    starts: usize,
     /// Rules that nothing triggers.
     rest: Option<(Vec<u32>, Vec<bool>, Reference)>,
     /// The bits of shapes some rule of which reports without a context word.
     free: Box<[u64]>,
+    /// The bits of shapes all of whose rules want values that stand alone, and can say so before the match is known.
+    alone: Box<[u64]>,
     /// By phrase: the bits of shapes that it speaks for.
     bits_of_nodes: Vec<Box<[u16]>>,
-    /// The longest match of a shape that needs a context word, in bytes.
-    longest_in_context: usize,
 }
 
 /// Where each rule's last accepted match ended, so that the next one starts behind it. Positions count on from text to text,
@@ -100,7 +107,8 @@ impl Engine {
                 Some(index) => *index,
                 None => {
                     let parsed = parse(regex).and_then(|parsed| Trigger::of(&parsed).map(|trigger| (parsed, trigger)));
-                    let (parsed, trigger) = parsed.map_err(|error| format!("rule `{}`: regex: {error}", compiled.rule.id))?;
+                    let (parsed, trigger) =
+                        parsed.map_err(|error| format!("rule `{}`: regex: {error}", compiled.rule.id))?;
                     by_regex.insert(regex, shapes.len());
                     shapes.push((Shape::new(parsed.hir, &trigger), trigger));
                     shapes.len() - 1
@@ -111,23 +119,45 @@ impl Engine {
                 shapes[index].0.try_shorter.push(number);
             }
         }
-        // Shapes that begin with the same kind of byte stand together, so that few words of a row matter for a byte.
-        shapes.sort_by_key(|(_, trigger)| match trigger {
-            Trigger::Start(beginning) => (0, kind_of_first(beginning)),
-            Trigger::Anywhere(_) | Trigger::Inner { .. } => (1, 0),
-            Trigger::Nothing => (2, 0),
-        });
-        let start: Vec<&Beginning> = shapes.iter().filter_map(|(_, trigger)| trigger.start()).collect();
-        let anywhere: Vec<&Beginning> = shapes.iter().filter_map(|(_, trigger)| trigger.anywhere()).collect();
-        let live = LiveTable::new(&start, &anywhere);
-        let (start_buckets, anywhere_buckets) =
-            (buckets::share_out(&start, START_BUCKETS), buckets::share_out(&anywhere, ANYWHERE_BUCKETS));
-        let prefilter = match kernel {
-            Some(kernel) => Prefilter::with_kernel(kernel, &start_buckets, &anywhere_buckets),
-            None => Prefilter::new(&start_buckets, &anywhere_buckets),
+        // Ways to begin, with the number of their shape. Those that begin with the same kind of byte stand together, so that few words
+        // of a row matter for a byte.
+        let mut start: Vec<(&Entry, usize)> = Vec::new();
+        let mut anywhere: Vec<(&Entry, usize)> = Vec::new();
+        let mut rest_rules = Vec::new();
+        for (number, (shape, trigger)) in shapes.iter().enumerate() {
+            match trigger {
+                Trigger::Start(entries) => start.extend(entries.iter().map(|entry| (entry, number))),
+                Trigger::Anywhere(entries) => anywhere.extend(entries.iter().map(|entry| (entry, number))),
+                Trigger::Inner { entry, .. } => anywhere.push((entry, number)),
+                Trigger::Nothing => rest_rules.extend_from_slice(&shape.rules),
+            }
+        }
+        start.sort_by_key(|(entry, _)| (entry.runs.is_some(), kind_of_first(&entry.beginning)));
+        let live = LiveTable::new(&entries(&start), &entries(&anywhere));
+        // Those with a long run at their beginning are found by it.
+        let short = |list: &[(&Entry, usize)], buckets| {
+            let beginnings: Vec<&Beginning> =
+                list.iter().filter(|(entry, _)| entry.runs.is_none()).map(|(entry, _)| &entry.beginning).collect();
+            buckets::share_out(&beginnings, buckets)
         };
-        let (starts, anywheres) = (start.len(), anywhere.len());
-        let rest_rules: Vec<u32> = shapes[starts + anywheres..].iter().flat_map(|(shape, _)| shape.rules.clone()).collect();
+        let (start_buckets, anywhere_buckets) = (short(&start, START_BUCKETS), short(&anywhere, ANYWHERE_BUCKETS));
+        let stands_alone = |number: &usize| {
+            let mut of_shape = shapes[*number].0.rules.iter().map(|rule| &rules[*rule as usize]);
+            of_shape.all(|rule| rule.rule.edges == Edges::Token && !rule.has_group())
+        };
+        let mut long = start.iter().filter(|(entry, _)| entry.runs.is_some());
+        let long_runs = match (long.clone().next(), long.all(|(_, number)| stands_alone(number))) {
+            (None, _) => LongRuns::No,
+            (_, true) => LongRuns::Alone,
+            (_, false) => LongRuns::All,
+        };
+        let kernel = kernel.unwrap_or_else(|| Kernel::available()[0]);
+        let prefilter = Prefilter::with_kernel(kernel, &start_buckets, &anywhere_buckets, long_runs);
+        let mut shape_of_bit = vec![0_u16; 64 * live.words()];
+        let bits = (0..).zip(&start).chain((live.first_anywhere()..).zip(&anywhere));
+        for (bit, (_, shape)) in bits.clone() {
+            shape_of_bit[bit] = u16::try_from(*shape).map_err(|_| "more than 65,535 regexes".to_owned())?;
+        }
         let rest = if rest_rules.is_empty() {
             None
         } else {
@@ -136,30 +166,31 @@ impl Engine {
             let reference = Reference::new(chosen.iter().map(|rule| rule.rule.regex.as_ref()))?;
             Some((rest_rules, try_shorter, reference))
         };
-        let shapes: Vec<Shape> = shapes.into_iter().map(|(shape, _)| shape).take(starts + anywheres).collect();
-        let first_anywhere = live.first_anywhere();
-        let bit = |index: usize| if index < starts { index } else { index - starts + first_anywhere };
         let mut free = vec![0_u64; live.words()].into_boxed_slice();
-        let mut bit_of_rule = vec![None; rules.len()];
-        let mut longest_in_context = 0;
-        for (index, shape) in shapes.iter().enumerate() {
-            // Where a group is the value, its surroundings are known only when it is.
+        let mut alone = vec![0_u64; live.words()].into_boxed_slice();
+        let mut bits_of_rule: Vec<Vec<u16>> = vec![Vec::new(); rules.len()];
+        for (bit, (_, number)) in bits {
+            let shape = &shapes[*number].0;
+            // Where a group is the value, its surroundings are known only when it is; where a match is long, so are they.
             let is_free = |rule: &u32| !rules[*rule as usize].needs_context || rules[*rule as usize].has_group();
-            if shape.rules.iter().any(is_free) {
-                free[bit(index) / 64] |= 1 << (bit(index) % 64);
-            } else {
-                longest_in_context = longest_in_context.max(shape.longest());
+            if shape.rules.iter().any(is_free) || shape.inner.is_some() || shape.longest() > LONGEST_IN_CONTEXT {
+                free[bit / 64] |= 1 << (bit % 64);
             }
-            shape.rules.iter().for_each(|rule| bit_of_rule[*rule as usize] = u16::try_from(bit(index)).ok());
+            if stands_alone(number) && shape.inner.is_none() {
+                alone[bit / 64] |= 1 << (bit % 64);
+            }
+            shape.rules.iter().for_each(|rule| bits_of_rule[*rule as usize].push(bit as u16));
         }
         let bits_of_node = |node: u32| {
-            let mut bits: Vec<u16> = context.rules_for(node).iter().filter_map(|rule| bit_of_rule[*rule as usize]).collect();
+            let mut bits: Vec<u16> =
+                context.rules_for(node).iter().flat_map(|rule| bits_of_rule[*rule as usize].iter().copied()).collect();
             bits.sort_unstable();
             bits.dedup();
             bits.into_boxed_slice()
         };
         let bits_of_nodes = (0..context.nodes()).map(bits_of_node).collect();
-        Ok(Self { prefilter, live, rest, starts, shapes, free, bits_of_nodes, longest_in_context })
+        let shapes = shapes.into_iter().map(|(shape, _)| shape).collect();
+        Ok(Self { prefilter, live, shape_of_bit, rest, shapes, free, alone, bits_of_nodes })
     }
 
     /// Rules that nothing triggers.
@@ -180,10 +211,10 @@ impl Engine {
         mut emit: impl FnMut(Detection),
     ) {
         let mut allowed = Allowed::new(self, judge);
-        let mut masks = [0_u64; WORDS];
+        let (mut masks, mut runs) = ([0_u64; WORDS], [Run::default(); WORDS + 1]);
         let mut at = from;
         'blocks: while at < to {
-            let words = self.prefilter.candidates(text, at, &mut masks);
+            let words = self.prefilter.candidates(text, at, &mut masks, &mut runs);
             for (word, mask) in masks[..words].iter().enumerate() {
                 let mut mask = *mask;
                 while mask != 0 {
@@ -192,7 +223,8 @@ impl Engine {
                     if position >= to {
                         break 'blocks;
                     }
-                    self.candidate(judge, &mut allowed, text, position, ends, &mut emit);
+                    let block = Block { text, start: at, runs: &runs[..words] };
+                    self.candidate(judge, &mut allowed, &block, position, ends, &mut emit);
                 }
             }
             at += BLOCK;
@@ -205,11 +237,12 @@ impl Engine {
         &self,
         judge: &mut Judge<'_, '_>,
         allowed: &mut Allowed,
-        text: &[u8],
+        block: &Block<'_>,
         at: usize,
         ends: &mut Ends,
         emit: &mut impl FnMut(Detection),
     ) {
+        let text = block.text;
         let padded;
         let bytes: &[u8; DEPTH] = match text[at..].first_chunk() {
             Some(bytes) => bytes,
@@ -221,16 +254,23 @@ impl Engine {
             }
         };
         let begins = at == 0 || !(is_word(bytes[0]) && is_word(text[at - 1]));
-        let first_anywhere = self.live.first_anywhere();
-        self.live.for_each(bytes, begins, |word, mut live| {
+        let joined = joined_before(text, at);
+        let lengths = || {
+            let (word, token) =
+                prefilter_lengths(block.runs, at - block.start).unwrap_or_else(|| live::run_lengths(&text[at..]));
+            (word.min(MAX_COUNTED_RUN), token.min(MAX_COUNTED_RUN))
+        };
+        self.live.for_each(bytes, begins, lengths, |word, mut live| {
+            if joined {
+                live &= !self.alone[word];
+            }
             if live & !allowed.always[word] != 0 {
                 live &= allowed.near(self, judge, text, at)[word];
             }
             while live != 0 {
                 let bit = word * 64 + live.trailing_zeros() as usize;
                 live &= live - 1;
-                let index = if bit >= first_anywhere { bit - first_anywhere + self.starts } else { bit };
-                let shape = &self.shapes[index];
+                let shape = &self.shapes[usize::from(self.shape_of_bit[bit])];
                 match &shape.inner {
                     None => walk_from(shape, judge, text, at, ends, emit),
                     Some(inner) => {
@@ -270,6 +310,13 @@ impl Engine {
     }
 }
 
+/// A part of a text that the prefilter has answered for.
+struct Block<'t> {
+    text: &'t [u8],
+    start: usize,
+    runs: &'t [Run],
+}
+
 /// Which shapes need be looked for: those that report without a context word, and those that a phrase nearby speaks for.
 struct Allowed {
     /// Everywhere in this text.
@@ -293,8 +340,7 @@ impl Allowed {
         if self.at != at {
             self.at = at;
             self.near.copy_from_slice(&self.always);
-            // A match with an inner literal may begin before its trigger.
-            judge.nodes_near(text, at, engine.longest_in_context, |node| engine.allow(node, &mut self.near));
+            judge.nodes_near(text, at, LONGEST_IN_CONTEXT, |node| engine.allow(node, &mut self.near));
         }
         &self.near
     }
@@ -362,6 +408,10 @@ fn offer(
             return;
         }
     }
+}
+
+fn entries<'a>(list: &[(&'a Entry, usize)]) -> Vec<&'a Entry> {
+    list.iter().map(|(entry, _)| *entry).collect()
 }
 
 /// Sorts beginnings by the kind of their first byte: digits, then small letters, then capitals, then the rest.

@@ -11,8 +11,8 @@ use regex_automata::util::primitives::StateID;
 use regex_automata::util::start;
 use regex_syntax::hir::Hir;
 
-use crate::detect::compiled::MAX_MATCH;
 use super::trigger::{Trigger, automaton, lazy_automaton};
+use crate::detect::compiled::MAX_MATCH;
 
 /// A regex and the rules that have it.
 pub(crate) struct Shape {
@@ -35,6 +35,7 @@ pub(crate) struct Inner {
 }
 
 /// An anchored automaton.
+#[allow(clippy::large_enum_variant, reason = "there are some hundreds, made once and never moved")]
 pub(crate) enum Walker {
     /// All its states, made at once: small and fast.
     Dense {

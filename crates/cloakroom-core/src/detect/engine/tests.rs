@@ -18,7 +18,8 @@ struct Pair {
 impl Pair {
     fn new(rules: Vec<CompiledRule>) -> Self {
         let words = |rule: &CompiledRule| {
-            let list = |words: &[std::borrow::Cow<'static, str>]| words.iter().map(ToString::to_string).collect::<Vec<_>>();
+            let list =
+                |words: &[std::borrow::Cow<'static, str>]| words.iter().map(ToString::to_string).collect::<Vec<_>>();
             (list(&rule.rule.context), list(&rule.rule.not_context))
         };
         let lists: Vec<_> = rules.iter().map(words).collect();
@@ -42,8 +43,11 @@ fn catalogue() -> &'static Pair {
 
 /// Pieces of which sensitive values are made, so that random text comes near them.
 fn piece() -> impl Strategy<Value = Vec<u8>> {
-    let examples: Vec<&'static str> =
-        built_in().iter().flat_map(|rule| rule.examples.iter().chain(&*rule.counter_examples)).map(AsRef::as_ref).collect();
+    let examples: Vec<&'static str> = built_in()
+        .iter()
+        .flat_map(|rule| rule.examples.iter().chain(&*rule.counter_examples))
+        .map(AsRef::as_ref)
+        .collect();
     prop_oneof![
         2 => proptest::sample::select(examples).prop_map(|text| text.as_bytes().to_vec()),
         2 => "[0-9]{1,20}".prop_map(String::into_bytes),
@@ -73,7 +77,9 @@ proptest! {
 
 #[test]
 fn adversarial_texts() {
-    for unit in ["1", "@", "a", " ", "-", ".", "1 ", "1-", "a@", "a.", "a@a.", "key=", "1.", "://", "\"", "4111 ", "+1", "=:"] {
+    for unit in
+        ["1", "@", "a", " ", "-", ".", "1 ", "1-", "a@", "a.", "a@a.", "key=", "1.", "://", "\"", "4111 ", "+1", "=:"]
+    {
         catalogue().check(unit.repeat(600).as_bytes());
     }
 }
@@ -81,7 +87,8 @@ fn adversarial_texts() {
 /// Examples one after the other, over blocks and their seams.
 #[test]
 fn long_texts_over_many_blocks() {
-    let all: String = built_in().iter().flat_map(|rule| rule.examples.iter()).map(|text| format!("{text} | ")).collect();
+    let all: String =
+        built_in().iter().flat_map(|rule| rule.examples.iter()).map(|text| format!("{text} | ")).collect();
     for offset in 0..3 {
         catalogue().check(format!("{}{all}{all}", "x ".repeat(offset * 700 + offset)).as_bytes());
     }
@@ -91,7 +98,8 @@ fn long_texts_over_many_blocks() {
 fn built_in_rules_all_have_a_trigger() {
     let pair = catalogue();
     let engine = Engine::new(&pair.rules, &pair.context, None).unwrap();
-    let untriggered: Vec<_> = engine.untriggered().iter().map(|rule| pair.rules[*rule as usize].rule.id.as_ref()).collect();
+    let untriggered: Vec<_> =
+        engine.untriggered().iter().map(|rule| pair.rules[*rule as usize].rule.id.as_ref()).collect();
     assert!(untriggered.is_empty(), "no selective beginning; see rules/README.md: {untriggered:?}");
 }
 
@@ -121,8 +129,19 @@ fn rules_of_every_kind() {
         rule("large", r"\b[a-z]{1,200}a[a-z]{1,200}\b", true),
         rule("group", r"\bx=(?P<value>[0-9]{2,4})", false),
     ]);
-    for text in ["", "123", "a 123 b 456,789", "x=123 x=1 xx=1234", "SECRET: abcSecret=x secretsecret: a", "ab@c a..b@@d@e@f", "http://a ahttp://b_ x://y",
-        "12a34b567c89", "+1+22+333+44444+", "aaaaaaaaaaaa@bbbbbbbb@cc", "é123é x=99é"] {
+    for text in [
+        "",
+        "123",
+        "a 123 b 456,789",
+        "x=123 x=1 xx=1234",
+        "SECRET: abcSecret=x secretsecret: a",
+        "ab@c a..b@@d@e@f",
+        "http://a ahttp://b_ x://y",
+        "12a34b567c89",
+        "+1+22+333+44444+",
+        "aaaaaaaaaaaa@bbbbbbbb@cc",
+        "é123é x=99é",
+    ] {
         pair.check(text.as_bytes());
         pair.check(text.repeat(99).as_bytes());
     }

@@ -1,25 +1,26 @@
 //! What makes the engine look at a regex: the beginning of a match, or a literal inside it.
 
-use cloakroom_prefilter::ByteSet;
+use cloakroom_prefilter::{ByteSet, LONG_RUN, is_token};
 use regex_automata::MatchKind;
 use regex_automata::dfa::dense;
 use regex_automata::hybrid::dfa as hybrid;
 use regex_automata::nfa::thompson::{NFA, WhichCaptures};
 use regex_syntax::hir::{Class, Hir, HirKind};
 
-use super::beginning::Beginning;
+use super::beginning::{Beginning, first_runs, is_word};
 use crate::detect::compiled::{MAX_MATCH, syntax_config};
 
 /// What makes the engine look.
+#[allow(clippy::large_enum_variant, reason = "there are some hundreds, made once")]
 pub(crate) enum Trigger {
-    /// The first bytes of a match, where a word can begin.
-    Start(Beginning),
+    /// The first bytes of a match, where a word can begin: one entry for each way to begin.
+    Start(Vec<Entry>),
     /// The first bytes of a match, anywhere.
-    Anywhere(Beginning),
+    Anywhere(Vec<Entry>),
     /// A literal with a run of some class before it: `@` in e-mail addresses.
     Inner {
         /// From the literal on.
-        beginning: Beginning,
+        entry: Entry,
         /// The bytes that may stand before the literal.
         class: ByteSet,
         /// The most of them.
@@ -31,26 +32,108 @@ pub(crate) enum Trigger {
     Nothing,
 }
 
-impl Trigger {
-    /// The beginning, for word starts.
-    pub(crate) fn start(&self) -> Option<&Beginning> {
-        match self {
-            Self::Start(beginning) => Some(beginning),
-            _ => None,
-        }
-    }
+/// A way to begin.
+pub(crate) struct Entry {
+    pub(crate) beginning: Beginning,
+    /// For those that begin with a long run of token characters.
+    pub(crate) runs: Option<Runs>,
+}
 
-    /// The beginning, for anywhere.
-    pub(crate) fn anywhere(&self) -> Option<&Beginning> {
-        match self {
-            Self::Anywhere(beginning) | Self::Inner { beginning, .. } => Some(beginning),
-            _ => None,
+/// How long the run of word characters, and that of token characters, at the beginning of a match may be: bit `n` for a run of
+/// `n`, the last one for longer ones.
+#[derive(Clone, Copy)]
+pub(crate) struct Runs {
+    pub(crate) word: u128,
+    pub(crate) token: u128,
+}
+
+/// Longer runs count as this long.
+pub(crate) const MAX_COUNTED_RUN: usize = 96;
+
+impl Entry {
+    fn of(hir: &Hir) -> Result<Self, String> {
+        let nfa = nfa(hir)?;
+        let beginning = Beginning::of(&nfa);
+        let token: ByteSet = (0..=255).filter(|byte| is_token(*byte)).collect();
+        let is_long = |sets: &[ByteSet]| sets.iter().all(|set| set.intersection(&token) == *set);
+        if beginning.inside_words || !is_long(&beginning.sets) {
+            return Ok(Self { beginning, runs: None });
         }
+        let lengths = first_runs(&nfa, &token, MAX_COUNTED_RUN);
+        if lengths & ((1 << LONG_RUN) - 1) != 0 {
+            return Ok(Self { beginning, runs: None });
+        }
+        let word: ByteSet = (0..=255).filter(|byte| is_word(*byte)).collect();
+        let runs = Runs { word: first_runs(&nfa, &word, MAX_COUNTED_RUN), token: lengths };
+        Ok(Self { beginning, runs: Some(runs) })
+    }
+}
+
+/// The ways in which a regex can begin, when that makes its beginnings more telling: one for each branch of an alternation at its
+/// beginning, and for each length of a short repeat.
+fn ways(hir: &Hir) -> Vec<Hir> {
+    let mut ways = vec![hir.clone()];
+    // Twice, for an alternation behind a repeat and the like.
+    for _ in 0..2 {
+        let split: Vec<Hir> = ways.iter().flat_map(split).collect();
+        if split.len() > MAX_WAYS {
+            break;
+        }
+        ways = split;
+    }
+    ways
+}
+
+/// The most ways that a regex is split into.
+const MAX_WAYS: usize = 24;
+/// Repeats up to this are split.
+const MAX_SPLIT_REPEAT: u32 = 5;
+
+fn split(hir: &Hir) -> Vec<Hir> {
+    let parts: Vec<Hir> = match hir.kind() {
+        HirKind::Concat(parts) => parts.clone(),
+        _ => vec![hir.clone()],
+    };
+    let is_look = |part: &&Hir| matches!(part.kind(), HirKind::Look(_));
+    let looks = parts.iter().take_while(is_look).count();
+    let Some(first) = parts.get(looks) else { return vec![hir.clone()] };
+    let with = |middle: Vec<Hir>| {
+        Hir::concat(parts[..looks].iter().cloned().chain(middle).chain(parts[looks + 1..].iter().cloned()).collect())
+    };
+    match first.kind() {
+        HirKind::Capture(capture) => split(&with(vec![(*capture.sub).clone()])),
+        HirKind::Alternation(branches) => branches.iter().map(|branch| with(vec![branch.clone()])).collect(),
+        HirKind::Repetition(repeat) => {
+            let sub = (*repeat.sub).clone();
+            let again = |min: u32, max: Option<u32>| {
+                Hir::repetition(regex_syntax::hir::Repetition {
+                    min,
+                    max,
+                    greedy: repeat.greedy,
+                    sub: repeat.sub.clone(),
+                })
+            };
+            match (repeat.min, repeat.max) {
+                (min, Some(max)) if matches!(sub.kind(), HirKind::Class(_)) && min < max && max <= MAX_SPLIT_REPEAT => {
+                    (min..=max).map(|count| with(vec![again(count, Some(count))])).collect()
+                }
+                (0, Some(max)) if !matches!(sub.kind(), HirKind::Class(_)) => {
+                    vec![with(Vec::new()), with(vec![sub, again(0, Some(max - 1))])]
+                }
+                (min, Some(max)) if !matches!(sub.kind(), HirKind::Class(_)) && max > 1 => {
+                    split(&with(vec![sub, again(min - 1, Some(max - 1))]))
+                }
+                _ => vec![hir.clone()],
+            }
+        }
+        _ => vec![hir.clone()],
     }
 }
 
 /// Beginnings of words that a regex may fit and still not need a better trigger.
 const COMMON_START: f64 = 0.01;
+/// Beginnings that fit less than this need not be split.
+const TELLING: f64 = 0.000_02;
 /// Positions that it may fit anywhere.
 const COMMON_ANYWHERE: f64 = 0.003;
 /// The longest run before an inner literal.
@@ -105,7 +188,8 @@ pub(crate) fn automaton(hir: &Hir) -> Result<dense::DFA<Vec<u32>>, String> {
 /// # Errors
 /// When a few states alone would be too large.
 pub(crate) fn lazy_automaton(hir: &Hir) -> Result<hybrid::DFA, String> {
-    let config = hybrid::DFA::config().match_kind(MatchKind::All).cache_capacity(4 << 20).skip_cache_capacity_check(true);
+    let config =
+        hybrid::DFA::config().match_kind(MatchKind::All).cache_capacity(4 << 20).skip_cache_capacity_check(true);
     hybrid::Builder::new().configure(config).build_from_nfa(nfa(hir)?).map_err(|error| error.to_string())
 }
 
@@ -117,11 +201,20 @@ impl Trigger {
         if beginning.empty {
             return Err("the empty text matches".to_owned());
         }
-        let mass = beginning.mass();
+        let mut entries = vec![Entry::of(&parsed.hir)?];
+        if beginning.mass() > TELLING {
+            let split = ways(&parsed.hir).iter().map(Entry::of).collect::<Result<Vec<_>, _>>()?;
+            let mass = split.iter().map(|entry| entry.beginning.mass()).sum::<f64>();
+            if split.len() > 1 && mass < 0.7 * beginning.mass() {
+                entries = split;
+            }
+        }
+        let mass = entries.iter().map(|entry| entry.beginning.mass()).sum::<f64>();
+        let long = entries.iter().all(|entry| entry.runs.is_some());
         match (beginning.inside_words, inner(&parsed.hir)?) {
-            (false, Some(inner)) if mass > COMMON_START => Ok(inner),
-            (false, _) => Ok(Self::Start(beginning)),
-            (true, _) if mass <= COMMON_ANYWHERE => Ok(Self::Anywhere(beginning)),
+            (false, Some(inner)) if mass > COMMON_START && !long => Ok(inner),
+            (false, _) => Ok(Self::Start(entries)),
+            (true, _) if mass <= COMMON_ANYWHERE => Ok(Self::Anywhere(entries)),
             (true, Some(inner)) => Ok(inner),
             (true, None) => Ok(Self::Nothing),
         }
@@ -138,8 +231,8 @@ fn inner(hir: &Hir) -> Result<Option<Trigger>, String> {
             && literal.0.first().is_some_and(|byte| !class.contains(*byte))
         {
             let rest = Hir::concat(parts[index..].to_vec());
-            let beginning = Beginning::of(&nfa(&rest)?);
-            return Ok(Some(Trigger::Inner { beginning, class, most, rest }));
+            let entry = Entry { beginning: Beginning::of(&nfa(&rest)?), runs: None };
+            return Ok(Some(Trigger::Inner { entry, class, most, rest }));
         }
         match (run(part), part.properties().maximum_len()) {
             (Some(bytes), Some(length)) if most + length <= MAX_RUN => {
@@ -199,6 +292,27 @@ mod tests {
         assert_eq!(kind(r"[\w.+-]{1,64}@[a-z]{1,20}\.com"), "inner");
         assert_eq!(kind(r"\b[a-z][a-z0-9+]{1,15}://[a-z]{1,9}"), "inner");
         assert_eq!(kind(r"\d{2}"), "nothing");
+    }
+
+    #[test]
+    fn alternations_and_short_repeats_are_split() {
+        let count = |pattern: &str| match Trigger::of(&parse(pattern).unwrap()).unwrap() {
+            Trigger::Start(entries) | Trigger::Anywhere(entries) => entries.len(),
+            _ => 0,
+        };
+        assert_eq!(count(r"(?i)(?:pass|pwd|kenn)\w{1,9}"), 3);
+        assert_eq!(count(r"\b(?:[0-9a-f]{1,4}:){2,7}x"), 4);
+        assert_eq!(count(r"\bghp_\w{9}"), 1);
+    }
+
+    #[test]
+    fn lengths_of_runs() {
+        let runs = |pattern: &str| Entry::of(&parse(pattern).unwrap().hir).unwrap().runs.unwrap();
+        assert_eq!(runs(r"\b[a-z]{20}\b").word, 1 << 20);
+        assert_eq!(runs(r"\b[a-z]{20,21}\b").word, 0b11 << 20);
+        assert_eq!(runs(r"\b[a-z0-9]{8}-[a-z0-9]{12}\b").word, 1 << 8);
+        assert_eq!(runs(r"\b[\w-]{20}").token & 0xF_FFFF, 0);
+        assert!(Entry::of(&parse(r"\b[a-z]{9,20}\b").unwrap().hir).unwrap().runs.is_none());
     }
 
     #[test]

@@ -33,7 +33,8 @@ fn whole(text: &[u8]) -> Vec<Seen> {
     let seen = |d: &Detection| {
         let (before, upto) = (String::from_utf8_lossy(&text[..d.start]), String::from_utf8_lossy(&text[..d.end]));
         let line = before.matches('\n').count() as u64 + 1;
-        let column = before.rsplit('\n').next().unwrap_or_default().chars().filter(|c| !is_invisible(*c)).count() as u64 + 1;
+        let column =
+            before.rsplit('\n').next().unwrap_or_default().chars().filter(|c| !is_invisible(*c)).count() as u64 + 1;
         let id = detector().rule(d.rule).id.to_string();
         let (characters, utf16) = (before.chars().count() as u64, upto.encode_utf16().count() as u64);
         (id, d.start as u64, d.end as u64, characters, utf16, line, column)

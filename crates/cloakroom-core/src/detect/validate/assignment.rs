@@ -13,6 +13,8 @@ pub(super) const VALIDATORS: &[(&str, Validator)] = &[
     ("random_value", random_value),
     ("not_an_id", not_an_id),
     ("base64_key", base64_key),
+    ("strong_password", strong_password),
+    ("random_word", random_word),
 ];
 
 /// The name that a value has.
@@ -116,6 +118,7 @@ const ABOUT: &[&str] = &[
     "enabled",
     "encoder",
     "encoding",
+    "encryption",
     "endpoint",
     "env",
     "error",
@@ -205,6 +208,7 @@ const ABOUT: &[&str] = &[
     "state",
     "status",
     "store",
+    "stores",
     "strategy",
     "strength",
     "style",
@@ -357,15 +361,26 @@ fn is_member(value: &[u8]) -> bool {
 
 /// What source code puts where a value could stand without quotes: a call, a member, an index, a path.
 fn is_code(value: &[u8], after: &[u8]) -> bool {
+    // `Resolver->find()`, and a type: `ERROR: WIN32_ERROR = 1325`.
+    let pointer = value.ends_with(b"-") && after.starts_with(b">");
+    let typed = matches!(after, [b' ', b'=', b' ', ..])
+        && value.iter().all(|byte| byte.is_ascii_alphanumeric() || *byte == b'_');
     let called = matches!(after, [b'(' | b'[' | b'{', ..] | [b'<', ..] | [b':', b':', ..] | [b'!', b'(', ..])
         && !matches!(after, [b'<', b'/', ..] | [b'<', b'b' | b'B', ..]);
-    called || is_member(value)
+    called || pointer || typed || is_member(value)
 }
 
 fn is_path(value: &[u8]) -> bool {
     let begins =
         value.starts_with(b"/") || value.starts_with(b"./") || value.starts_with(b"../") || value.starts_with(b"~/");
     begins && value.iter().filter(|byte| **byte == b'/').count() > 1
+}
+
+/// Names the same kind of thing as its field does: `token: GetContextTokenFn`, `private_key: ed25519.PrivateKey`.
+fn is_name_of_secret(value: &[u8]) -> bool {
+    let name = value.iter().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.'));
+    let own = words(value);
+    name && own.len() > 2 && own.iter().any(|word| any(word, SECRET_ENDS))
 }
 
 fn password_value(candidate: &Candidate<'_>) -> Verdict {
@@ -393,6 +408,11 @@ fn password_value(candidate: &Candidate<'_>) -> Verdict {
         {
             return Verdict::Invalid;
         }
+    }
+    // `--- PASS: TestVet/1 (0.07s)`, `PWD=/tmp`, `<password>@host`.
+    let test = named.before.ends_with(b"--- ") || named.name == b"PWD" && value.starts_with(b"/");
+    if test || named.between == b">" && value.starts_with(b"@") || is_format(value) {
+        return Verdict::Invalid;
     }
     if named.quoted {
         return Verdict::plausible(!(own.len() == 1 && digits == 0 && value.len() < 4));
@@ -426,6 +446,18 @@ fn password_value(candidate: &Candidate<'_>) -> Verdict {
         return Verdict::Invalid;
     }
     Verdict::Plausible
+}
+
+/// Nothing but what `printf` fills in: `%s:%s`, `%d/%d`.
+fn is_format(value: &[u8]) -> bool {
+    let mut percent = false;
+    let rest = value.iter().filter(|byte| {
+        let flag = percent && matches!(byte, b'#' | b'+' | b'-' | b'.' | b'*' | b'0'..=b'9');
+        let filled = percent;
+        percent = **byte == b'%' || flag;
+        byte.is_ascii_alphanumeric() && !filled
+    });
+    rest.count() == 0 && value.contains(&b'%')
 }
 
 /// Whether a bare word is a value: `DB_PASSWORD=word`, `?password=word&`, `<password>word</`, or YAML's `password: word` alone on its line.
@@ -472,8 +504,31 @@ fn password_with_digit(candidate: &Candidate<'_>) -> Verdict {
         ["base64", "sha", "md5", "utf", "aes", "bcrypt", "argon2", "scrypt", "pbkdf2", "oauth2", "http", "log4", "0x"];
     let technical = technical.iter().any(|word| lower.starts_with(word.as_bytes()));
     Verdict::plausible(
-        mixed && !technical && !is_placeholder(value) && !is_path(value) && !is_code(value, candidate.after()),
+        mixed
+            && !technical
+            && !has_entity(value)
+            && !is_placeholder(value)
+            && !is_path(value)
+            && !is_code(value, candidate.after()),
     )
+}
+
+/// `&quot;` and its like: the text of a page in HTML, of which this is no value.
+fn has_entity(value: &[u8]) -> bool {
+    [b"&quot".as_slice(), b"&lt", b"&gt", b"&amp", b"&#"]
+        .iter()
+        .any(|entity| memchr::memmem::find(value, entity).is_some())
+}
+
+/// Without any sign that gives the value to the name: letters, digits, and a sign or letters of both cases.
+fn strong_password(candidate: &Candidate<'_>) -> Verdict {
+    let value = candidate.value();
+    let has = |kind: fn(&u8) -> bool| value.iter().any(kind);
+    let signs = has(|byte| byte.is_ascii_punctuation() && !matches!(byte, b'-' | b'_' | b'.' | b'/' | b':' | b'='));
+    let cases = has(u8::is_ascii_lowercase) && has(u8::is_ascii_uppercase);
+    let digits = value.iter().filter(|byte| byte.is_ascii_digit()).count();
+    let strong = has(u8::is_ascii_alphabetic) && (signs && digits > 0 || cases && digits > 1);
+    if strong && !has_entity(value) { password_with_digit(candidate) } else { Verdict::Invalid }
 }
 
 /// What key-like names end with.
@@ -505,7 +560,11 @@ fn secret_value(candidate: &Candidate<'_>) -> Verdict {
         });
     // `AWS::IAM::AccessKey` is a type.
     let about = about || named.before.ends_with(b"::");
-    if !names.iter().any(says) || about || !named.quoted && is_code(value, candidate.after()) || is_path(value) {
+    if !names.iter().any(says)
+        || about
+        || !named.quoted && (is_code(value, candidate.after()) || is_name_of_secret(value))
+        || is_path(value)
+    {
         return Verdict::Invalid;
     }
     Verdict::plausible(is_random(value))
@@ -515,13 +574,22 @@ fn random_value(candidate: &Candidate<'_>) -> Verdict {
     Verdict::plausible(is_random(candidate.value()))
 }
 
+/// The same for a value that nothing but its place gives to a name; a path or a name is none.
+fn random_word(candidate: &Candidate<'_>) -> Verdict {
+    let value = candidate.value();
+    let digits = value.iter().filter(|byte| byte.is_ascii_digit()).count();
+    let slashes = value.iter().filter(|byte| **byte == b'/').count();
+    let plain = digits > 1 && slashes * 6 <= value.len() && !is_path(value) && !is_name_of_secret(value);
+    Verdict::plausible(plain && is_random(value))
+}
+
 /// Base64 of random bytes: capitals, small letters and digits, not hexadecimal, not words in `CamelCase`, not a path.
 fn base64_key(candidate: &Candidate<'_>) -> Verdict {
     let value = candidate.value();
     let slashes = value.iter().filter(|byte| **byte == b'/').count();
     let all = value.iter().any(u8::is_ascii_lowercase)
         && value.iter().any(u8::is_ascii_uppercase)
-        && value.iter().any(u8::is_ascii_digit);
+        && value.iter().any(|byte| byte.is_ascii_digit() || matches!(byte, b'+' | b'/'));
     Verdict::plausible(all && slashes * 6 <= value.len() && is_random(value))
 }
 
@@ -728,11 +796,24 @@ mod tests {
             "password: [[****]]",
             "is_password: [[abc123]]",
             "password=[[args.db_pass1]]",
+            "--- PASS: [[TestVet/1]] (0.07s)",
+            "ERROR_PASSWORD: [[WIN32_ERROR]] = 1325u32;",
+            "ResultPass = [[Resolver-]]>find()",
+            "user_pass = '[[%s:%s]]'",
+            "pass=[[%#v]], host",
+            "\"PWD=[[/tmp]]\"",
+            "<password>[[@proxy-host]]",
+            "password_encryption = [[scram-sha-256]]",
         ] {
             assert_eq!(of(password_value, text), Verdict::Invalid, "{text}");
         }
         assert_eq!(of(password_with_digit, "the password is [[hunter2xyz]]"), Verdict::Plausible);
-        for text in ["password is [[required]]", "password is [[base64-encoded]]", "password is [[12345]]"] {
+        for text in [
+            "password is [[required]]",
+            "password is [[base64-encoded]]",
+            "password is [[12345]]",
+            "Password is [[correct.&quot]]",
+        ] {
             assert_eq!(of(password_with_digit, text), Verdict::Invalid, "{text}");
         }
     }
@@ -760,6 +841,8 @@ mod tests {
             "secret = [[generateSecretKey64]](",
             "token: [[release-2024-11-20-0815]]",
             "\"AWS::IAM::AccessKey\": \"[[72c2d9dd90025459]]\"",
+            "GetContextToken: [[SpGetContextTokenFn]],",
+            "generate_private_key: [[x25519_generate_private_key]],",
         ] {
             assert_eq!(of(secret_value, text), Verdict::Invalid, "{text}");
         }

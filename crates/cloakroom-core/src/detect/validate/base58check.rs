@@ -1,4 +1,5 @@
-//! Base58Check (Bitcoin wiki, "Base58Check encoding"): a version, a payload and the first four bytes of its double SHA-256.
+//! Base58Check (Bitcoin wiki, "Base58Check encoding"): a version, a payload and the first four bytes of its double
+//! SHA-256.
 
 use sha2::{Digest, Sha256};
 
@@ -6,7 +7,9 @@ use super::{Candidate, Validator, Verdict};
 
 pub(super) const VALIDATORS: &[(&str, Validator)] = &[
     ("bitcoin_base58", |c| hash160(c, &[&[0x00], &[0x05]])),
-    ("bitcoin_extended_key", |c| base58check(c, BITCOIN, &[&[0x04, 0x88, 0xB2, 0x1E], &[0x04, 0x9D, 0x7C, 0xB2], &[0x04, 0xB2, 0x47, 0x46]], 78)),
+    ("bitcoin_extended_key", |c| {
+        base58check(c, BITCOIN, &[&[0x04, 0x88, 0xB2, 0x1E], &[0x04, 0x9D, 0x7C, 0xB2], &[0x04, 0xB2, 0x47, 0x46]], 78)
+    }),
     ("litecoin_base58", |c| hash160(c, &[&[0x30], &[0x32]])),
     ("dogecoin_base58", |c| hash160(c, &[&[0x1E], &[0x16]])),
     ("dash_base58", |c| hash160(c, &[&[0x4C], &[0x10]])),
@@ -22,7 +25,8 @@ const XRP: &[u8; 58] = b"rpshnaf39wBUDNEGHJKLM4PQRST7VWXYZ2bcdeCg65jkm8oFqi1tuvA
 /// The longest thing decoded: an extended key.
 const LONGEST: usize = 82;
 
-/// The bytes that a text writes, at the end of the buffer; `None` for a sign outside the alphabet or more than the buffer
+/// The bytes that a text writes, at the end of the buffer; `None` for a sign outside the alphabet or more than the
+/// buffer
 /// holds. A leading zero byte for each leading zero sign.
 pub(crate) fn decode<'b>(text: &[u8], alphabet: &[u8; 58], buffer: &'b mut [u8]) -> Option<&'b [u8]> {
     let mut used = 0;

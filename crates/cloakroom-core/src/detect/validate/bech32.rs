@@ -1,9 +1,9 @@
-//! Bech32 and Bech32m (BIP-173, BIP-350), and the address format of Bitcoin Cash that shares their alphabet (CashAddr).
+//! Bech32 and Bech32m (BIP-173, BIP-350), and the address format of Bitcoin Cash that shares their alphabet
+//! (CashAddr).
 
 use super::{Candidate, Validator, Verdict};
 
-pub(super) const VALIDATORS: &[(&str, Validator)] =
-    &[("segwit", segwit), ("bech32", bech32), ("cashaddr", cashaddr)];
+pub(super) const VALIDATORS: &[(&str, Validator)] = &[("segwit", segwit), ("bech32", bech32), ("cashaddr", cashaddr)];
 
 const ALPHABET: &[u8; 32] = b"qpzry9x8gf2tvdw0s3jn54khce6mua7l";
 /// What the checksum of each comes to.

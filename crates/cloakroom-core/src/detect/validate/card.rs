@@ -1,10 +1,15 @@
-//! Payment card numbers: the Luhn digit, and which issuers give which numbers (ISO/IEC 7812-1; the networks' own tables).
+//! Payment card numbers: the Luhn digit, and which issuers give which numbers (ISO/IEC 7812-1; the networks' own
+//! tables).
 
 use super::luhn::luhn;
 use super::{Candidate, Validator, Verdict};
 
-pub(super) const VALIDATORS: &[(&str, Validator)] =
-    &[("card", card), ("card_common", card_common), ("card_and_not_code", card_and_not_code), ("card_in_path", card_in_path)];
+pub(super) const VALIDATORS: &[(&str, Validator)] = &[
+    ("card", card),
+    ("card_common", card_common),
+    ("card_and_not_code", card_and_not_code),
+    ("card_in_path", card_in_path),
+];
 
 /// Numbers of one issuer: the first digits, from and to (as many digits as written), and lengths from and to.
 struct Range {
@@ -20,64 +25,65 @@ const fn range(digits: u8, from: u32, to: u32, lengths: (usize, usize), common: 
     Range { digits, from, to, lengths, common }
 }
 
-/// The first that fits counts, so narrow ranges stand before wide ones. Sources: ISO/IEC 7812-2's register of issuers as the
+/// The first that fits counts, so narrow ranges stand before wide ones. Sources: ISO/IEC 7812-2's register of issuers
+/// as the
 /// networks publish it (Visa, Mastercard BIN table, Discover IIN ranges with Diners, JCB and UnionPay, NSPK, NPCI,
 /// Elo, Verve, BKM), collected in Wikipedia, "Payment card number".
 const RANGES: &[Range] = &[
-    range(1, 4, 4, (16, 16), true),               // Visa, Visa Electron, Elo and Dankort in its ranges
-    range(1, 4, 4, (13, 13), false),              // Visa, old
-    range(1, 4, 4, (18, 19), false),              // Visa, Switch
-    range(2, 51, 55, (16, 16), true),             // Mastercard
-    range(4, 2221, 2720, (16, 16), true),         // Mastercard, 2-series
-    range(2, 34, 34, (15, 15), true),             // American Express
-    range(2, 37, 37, (15, 15), true),             // American Express
-    range(4, 6011, 6011, (16, 16), true),         // Discover
-    range(3, 644, 649, (16, 16), true),           // Discover
-    range(2, 65, 65, (16, 16), true),             // Discover, RuPay, Elo, Troy, Verve
-    range(3, 300, 305, (14, 14), true),           // Diners Club
-    range(4, 3095, 3095, (14, 14), true),         // Diners Club
-    range(2, 36, 36, (14, 14), true),             // Diners Club
-    range(2, 38, 39, (14, 14), true),             // Diners Club
-    range(2, 30, 30, (14, 19), false),            // Diners Club
-    range(2, 36, 36, (15, 19), false),            // Diners Club
-    range(6, 384_100, 384_199, (16, 19), false),  // Hipercard
-    range(2, 38, 39, (15, 19), false),            // Diners Club
-    range(4, 3528, 3589, (16, 16), true),         // JCB
-    range(2, 35, 35, (16, 19), false),            // JCB, RuPay
-    range(4, 2131, 2131, (15, 15), false),        // JCB, old
-    range(4, 1800, 1800, (15, 15), false),        // JCB, old
-    range(2, 31, 31, (19, 19), false),            // UnionPay T-Union
-    range(2, 62, 62, (16, 16), true),             // UnionPay
-    range(2, 62, 62, (17, 19), false),            // UnionPay
-    range(2, 81, 82, (16, 19), false),            // UnionPay, RuPay
-    range(4, 2200, 2204, (16, 16), true),         // Mir
-    range(4, 2200, 2205, (16, 19), false),        // Mir, Borica
-    range(4, 5018, 5018, (16, 16), true),         // Maestro
-    range(4, 5019, 5020, (16, 16), true),         // Dankort, Maestro
-    range(4, 5038, 5038, (16, 16), true),         // Maestro
-    range(4, 5893, 5893, (16, 16), true),         // Maestro
-    range(4, 6304, 6304, (16, 16), true),         // Maestro
-    range(4, 6759, 6763, (16, 16), true),         // Maestro
-    range(6, 504_175, 504_175, (16, 16), true),   // Elo
-    range(6, 506_099, 506_198, (16, 16), true),   // Verve
-    range(6, 506_699, 506_778, (16, 16), true),   // Elo
-    range(6, 507_865, 507_964, (16, 16), true),   // Verve
-    range(3, 508, 509, (16, 16), true),           // RuPay, Elo
-    range(6, 606_282, 606_282, (16, 16), true),   // Hipercard
-    range(6, 637_095, 637_095, (16, 16), true),   // Hipercard
-    range(6, 636_297, 636_368, (16, 16), true),   // Elo
-    range(4, 9792, 9792, (16, 16), true),         // Troy
-    range(4, 9860, 9860, (16, 16), false),        // Humo
-    range(4, 8600, 8600, (16, 16), false),        // Uzcard
-    range(4, 9704, 9704, (16, 19), false),        // Napas
-    range(4, 9112, 9112, (16, 16), false),        // Belkart
-    range(4, 9051, 9051, (16, 16), false),        // ArCa
-    range(4, 1946, 1946, (16, 16), false),        // GPN
-    range(2, 50, 50, (12, 19), false),            // Maestro, Verve, GPN
-    range(2, 56, 58, (12, 19), false),            // Maestro, Uzcard
-    range(1, 6, 6, (12, 19), false),              // Maestro, Discover, RuPay, InterPayment, UkrCard, Laser, Solo, Switch
-    range(4, 604, 604, (12, 19), false),          // Maestro UK, 0604
-    range(1, 1, 1, (15, 15), false),              // UATP
+    range(1, 4, 4, (16, 16), true),       // Visa, Visa Electron, Elo and Dankort in its ranges
+    range(1, 4, 4, (13, 13), false),      // Visa, old
+    range(1, 4, 4, (18, 19), false),      // Visa, Switch
+    range(2, 51, 55, (16, 16), true),     // Mastercard
+    range(4, 2221, 2720, (16, 16), true), // Mastercard, 2-series
+    range(2, 34, 34, (15, 15), true),     // American Express
+    range(2, 37, 37, (15, 15), true),     // American Express
+    range(4, 6011, 6011, (16, 16), true), // Discover
+    range(3, 644, 649, (16, 16), true),   // Discover
+    range(2, 65, 65, (16, 16), true),     // Discover, RuPay, Elo, Troy, Verve
+    range(3, 300, 305, (14, 14), true),   // Diners Club
+    range(4, 3095, 3095, (14, 14), true), // Diners Club
+    range(2, 36, 36, (14, 14), true),     // Diners Club
+    range(2, 38, 39, (14, 14), true),     // Diners Club
+    range(2, 30, 30, (14, 19), false),    // Diners Club
+    range(2, 36, 36, (15, 19), false),    // Diners Club
+    range(6, 384_100, 384_199, (16, 19), false), // Hipercard
+    range(2, 38, 39, (15, 19), false),    // Diners Club
+    range(4, 3528, 3589, (16, 16), true), // JCB
+    range(2, 35, 35, (16, 19), false),    // JCB, RuPay
+    range(4, 2131, 2131, (15, 15), false), // JCB, old
+    range(4, 1800, 1800, (15, 15), false), // JCB, old
+    range(2, 31, 31, (19, 19), false),    // UnionPay T-Union
+    range(2, 62, 62, (16, 16), true),     // UnionPay
+    range(2, 62, 62, (17, 19), false),    // UnionPay
+    range(2, 81, 82, (16, 19), false),    // UnionPay, RuPay
+    range(4, 2200, 2204, (16, 16), true), // Mir
+    range(4, 2200, 2205, (16, 19), false), // Mir, Borica
+    range(4, 5018, 5018, (16, 16), true), // Maestro
+    range(4, 5019, 5020, (16, 16), true), // Dankort, Maestro
+    range(4, 5038, 5038, (16, 16), true), // Maestro
+    range(4, 5893, 5893, (16, 16), true), // Maestro
+    range(4, 6304, 6304, (16, 16), true), // Maestro
+    range(4, 6759, 6763, (16, 16), true), // Maestro
+    range(6, 504_175, 504_175, (16, 16), true), // Elo
+    range(6, 506_099, 506_198, (16, 16), true), // Verve
+    range(6, 506_699, 506_778, (16, 16), true), // Elo
+    range(6, 507_865, 507_964, (16, 16), true), // Verve
+    range(3, 508, 509, (16, 16), true),   // RuPay, Elo
+    range(6, 606_282, 606_282, (16, 16), true), // Hipercard
+    range(6, 637_095, 637_095, (16, 16), true), // Hipercard
+    range(6, 636_297, 636_368, (16, 16), true), // Elo
+    range(4, 9792, 9792, (16, 16), true), // Troy
+    range(4, 9860, 9860, (16, 16), false), // Humo
+    range(4, 8600, 8600, (16, 16), false), // Uzcard
+    range(4, 9704, 9704, (16, 19), false), // Napas
+    range(4, 9112, 9112, (16, 16), false), // Belkart
+    range(4, 9051, 9051, (16, 16), false), // ArCa
+    range(4, 1946, 1946, (16, 16), false), // GPN
+    range(2, 50, 50, (12, 19), false),    // Maestro, Verve, GPN
+    range(2, 56, 58, (12, 19), false),    // Maestro, Uzcard
+    range(1, 6, 6, (12, 19), false),      // Maestro, Discover, RuPay, InterPayment, UkrCard, Laser, Solo, Switch
+    range(4, 604, 604, (12, 19), false),  // Maestro UK, 0604
+    range(1, 1, 1, (15, 15), false),      // UATP
 ];
 
 /// The issuer's range when the digits are a card number with its right Luhn digit.
@@ -102,9 +108,26 @@ fn one_separator(value: &[u8]) -> bool {
     signs.all(|sign| Some(sign) == first)
 }
 
+/// Groups in a row of groups of four hexadecimal digits, such as a memory dump has: `4e00 5700 6000 6900 7200 7b00`.
+fn among_words(candidate: &Candidate<'_>) -> bool {
+    let group = |text: &[u8]| text.len() == 4 && text.iter().all(u8::is_ascii_hexdigit);
+    let letters = |text: &[u8]| text.iter().any(u8::is_ascii_alphabetic);
+    let before = match *candidate.before() {
+        [.., a, b, c, d, b' '] => [a, b, c, d],
+        _ => return false,
+    };
+    let after = match *candidate.after() {
+        [b' ', a, b, c, d, ..] => [a, b, c, d],
+        _ => return false,
+    };
+    candidate.value().contains(&b' ') && group(&before) && group(&after) && (letters(&before) || letters(&after))
+}
+
 /// A number of any issuer.
 fn card(candidate: &Candidate<'_>) -> Verdict {
-    Verdict::checksum(one_separator(candidate.value()) && issuer(&candidate.digits()).is_some())
+    Verdict::checksum(
+        one_separator(candidate.value()) && !among_words(candidate) && issuer(&candidate.digits()).is_some(),
+    )
 }
 
 /// A number of an issuer so common that it needs no context word.
@@ -113,7 +136,8 @@ fn card_common(candidate: &Candidate<'_>) -> Verdict {
     Verdict::checksum(common && one_separator(candidate.value()))
 }
 
-/// A number of 19 digits in groups, that is not one of 16 digits with its code of three behind it. Where both could be, it
+/// A number of 19 digits in groups, that is not one of 16 digits with its code of three behind it. Where both could
+/// be, it
 /// is the issuer who decides: only UnionPay and Maestro give 19 digits often.
 fn card_and_not_code(candidate: &Candidate<'_>) -> Verdict {
     let digits = candidate.digits();
@@ -124,7 +148,8 @@ fn card_and_not_code(candidate: &Candidate<'_>) -> Verdict {
 
 /// A number that a slash parts from its neighbours: a piece of a URL's or a file's path.
 fn card_in_path(candidate: &Candidate<'_>) -> Verdict {
-    let joins = |byte: Option<&u8>| byte.is_some_and(|byte| matches!(byte, b'-' | b'.' | b'+' | b'%' | b'@' | b'~' | b'_'));
+    let joins =
+        |byte: Option<&u8>| byte.is_some_and(|byte| matches!(byte, b'-' | b'.' | b'+' | b'%' | b'@' | b'~' | b'_'));
     let (before, after) = (candidate.before(), candidate.after());
     let ends = !joins(after.first()) || after.len() == 1;
     if before.last() == Some(&b'/') && ends { card(candidate) } else { Verdict::Invalid }
@@ -172,7 +197,9 @@ mod tests {
 
     #[test]
     fn what_is_no_card() {
-        for bad in ["0000000000000000", "6000000000000007", "9999999999999995", "4111 1111-1111 1111", "79927398713", ""] {
+        for bad in
+            ["0000000000000000", "6000000000000007", "9999999999999995", "4111 1111-1111 1111", "79927398713", ""]
+        {
             assert_eq!(verdict(card, bad), Verdict::Invalid, "{bad}");
         }
         assert_eq!(verdict(card_common, "4222222222222"), Verdict::Invalid);

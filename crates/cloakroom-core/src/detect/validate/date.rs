@@ -15,7 +15,47 @@ fn date(candidate: &Candidate<'_>) -> Verdict {
 }
 
 fn date_of_birth(candidate: &Candidate<'_>) -> Verdict {
-    Verdict::plausible(year(candidate.value()).is_some_and(|year| BORN.contains(&year)))
+    let value = candidate.value();
+    let fits = year(value).is_some_and(|year| BORN.contains(&year));
+    Verdict::plausible(fits && !has_fraction(candidate) && !named_otherwise(candidate.before()))
+}
+
+/// A moment to the millisecond is when something was written, not when somebody was born.
+fn has_fraction(candidate: &Candidate<'_>) -> bool {
+    // The value may be the beginning of the moment only.
+    let text = candidate.value().iter().chain(candidate.after()).take(40);
+    let mut rest = text.skip_while(|byte| byte.is_ascii_digit() || matches!(byte, b'-' | b'/' | b'.'));
+    let time = matches!(rest.next(), Some(b'T'));
+    let mut rest = rest.skip_while(|byte| byte.is_ascii_digit() || **byte == b':');
+    time && rest.next() == Some(&b'.') && rest.take_while(|byte| byte.is_ascii_digit()).any(|byte| *byte != b'0')
+}
+
+/// `"created":"2024-06-09"`: a name right in front that says another thing, whatever stands further away.
+fn named_otherwise(before: &[u8]) -> bool {
+    const NAMES: [&[u8]; 14] = [
+        b"created",
+        b"updated",
+        b"modified",
+        b"changed",
+        b"expires",
+        b"expiry",
+        b"expired",
+        b"issued",
+        b"registered",
+        b"joined",
+        b"timestamp",
+        b"lastlogin",
+        b"lastseen",
+        b"signup",
+    ];
+    let signs = |byte: &&u8| matches!(byte, b'"' | b'\'' | b'\\' | b':' | b'=' | b' ' | b'>');
+    let gap = before.iter().rev().take(8).take_while(signs).count();
+    let before = before.get(..before.len() - gap).unwrap_or_default();
+    let is_name = |byte: &&u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-');
+    let length = before.iter().rev().take(24).take_while(is_name).count();
+    let name = before.get(before.len() - length..).unwrap_or_default();
+    let name: Vec<u8> = name.iter().filter(|byte| byte.is_ascii_alphanumeric()).map(u8::to_ascii_lowercase).collect();
+    gap > 0 && NAMES.iter().any(|known| name.starts_with(known))
 }
 
 /// The year of a day that exists. A time behind it is not looked at; two digits of a year stand for 1900 to 1999.

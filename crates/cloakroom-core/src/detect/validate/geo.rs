@@ -7,8 +7,10 @@ pub(super) const VALIDATORS: &[(&str, Validator)] = &[("coordinates", coordinate
 /// One or two numbers: a latitude of at most 90, a longitude of at most 180 degrees; not both zero.
 fn coordinates(candidate: &Candidate<'_>) -> Verdict {
     let Ok(text) = std::str::from_utf8(candidate.value()) else { return Verdict::Invalid };
-    let mut numbers = text.split(|sign: char| sign == ',' || sign.is_ascii_whitespace()).filter(|part| !part.is_empty());
-    let mut within = |limit: f64| numbers.next().map(|part| part.parse::<f64>().is_ok_and(|number| number.abs() <= limit));
+    let mut numbers =
+        text.split(|sign: char| sign == ',' || sign.is_ascii_whitespace()).filter(|part| !part.is_empty());
+    let mut within =
+        |limit: f64| numbers.next().map(|part| part.parse::<f64>().is_ok_and(|number| number.abs() <= limit));
     let fits = match (within(180.0), within(180.0), within(0.0)) {
         (Some(alone), None, None) => alone,
         (Some(true), Some(true), None) => true,

@@ -1,4 +1,5 @@
-//! International bank account numbers (ISO 13616-1; SWIFT, "IBAN Registry", release 99) and business identifier codes (ISO 9362).
+//! International bank account numbers (ISO 13616-1; SWIFT, "IBAN Registry", release 99) and business identifier codes
+//! (ISO 9362).
 
 use super::iso7064::mod_97_10;
 use super::{Candidate, Validator, Verdict};
@@ -7,6 +8,7 @@ pub(super) const VALIDATORS: &[(&str, Validator)] = &[("iban", iban), ("bic", bi
 
 /// Countries and lengths of their numbers, as the registry lists them; behind the blank line those that use the form
 /// without being in it.
+#[rustfmt::skip]
 const LENGTHS: &[(&[u8; 2], usize)] = &[
     (b"AD", 24), (b"AE", 23), (b"AL", 28), (b"AT", 20), (b"AZ", 28), (b"BA", 20), (b"BE", 16), (b"BG", 22), (b"BH", 22),
     (b"BI", 27), (b"BR", 29), (b"BY", 28), (b"CH", 21), (b"CR", 22), (b"CY", 28), (b"CZ", 24), (b"DE", 22), (b"DJ", 27),
@@ -32,7 +34,13 @@ fn iban(candidate: &Candidate<'_>) -> Verdict {
     if length.is_none_or(|(_, length)| *length != compact.len()) {
         return Verdict::Invalid;
     }
-    let mixed_case = value.iter().any(u8::is_ascii_lowercase) && value.iter().any(u8::is_ascii_uppercase);
+    // Small letters that are all digits of base 16: a slice of random bytes, one in 97 of which has the right remainder.
+    let letters = value.iter().skip(4).filter(|byte| byte.is_ascii_lowercase());
+    let bytes = value.first().is_some_and(u8::is_ascii_hexdigit)
+        && value.get(1).is_some_and(u8::is_ascii_hexdigit)
+        && letters.clone().count() > 1
+        && letters.clone().all(u8::is_ascii_hexdigit);
+    let mixed_case = bytes || value.iter().any(u8::is_ascii_lowercase) && value.iter().any(u8::is_ascii_uppercase);
     let mut signs = value.iter().filter(|byte| !byte.is_ascii_alphanumeric());
     let first = signs.next();
     if mixed_case || !signs.all(|sign| Some(sign) == first) {
@@ -47,14 +55,18 @@ fn iban(candidate: &Candidate<'_>) -> Verdict {
     back.copy_from_slice(head);
     // Two check digits are 02 to 98; an account of zeros is a placeholder.
     let placeholder = rest.iter().all(|byte| *byte == b'0');
-    Verdict::checksum(!placeholder && !matches!(head, [_, _, b'0', b'0' | b'1'] | [_, _, b'9', b'9']) && mod_97_10(moved))
+    Verdict::checksum(
+        !placeholder && !matches!(head, [_, _, b'0', b'0' | b'1'] | [_, _, b'9', b'9']) && mod_97_10(moved),
+    )
 }
 
 /// ISO 3166-1 alpha-2 and Kosovo, which SWIFT writes XK.
-const COUNTRIES: &[u8] = b"ADAEAFAGAIALAMAOAQARASATAUAWAXAZBABBBDBEBFBGBHBIBJBLBMBNBOBQBRBSBTBVBWBYBZCACCCDCFCGCHCICKCLCMCNCOCRCUCVCWCXCYCZDEDJ\
-DKDMDODZECEEEGEHERESETFIFJFKFMFOFRGAGBGDGEGFGGGHGIGLGMGNGPGQGRGSGTGUGWGYHKHMHNHRHTHUIDIEILIMINIOIQIRISITJEJMJOJPKEKGKHKIKMKNKPKRKWKYKZ\
-LALBLCLILKLRLSLTLULVLYMAMCMDMEMFMGMHMKMLMMMNMOMPMQMRMSMTMUMVMWMXMYMZNANCNENFNGNINLNONPNRNUNZOMPAPEPFPGPHPKPLPMPNPRPSPTPWPYQARERORSRU\
-RWSASBSCSDSESGSHSISJSKSLSMSNSOSRSSSTSVSXSYSZTCTDTFTGTHTJTKTLTMTNTOTRTTTVTWTZUAUGUMUSUYUZVAVCVEVGVIVNVUWFWSXKYEYTZAZMZW";
+const COUNTRIES: &[u8] = b"\
+ADAEAFAGAIALAMAOAQARASATAUAWAXAZBABBBDBEBFBGBHBIBJBLBMBNBOBQBRBSBTBVBWBYBZCACCCDCFCGCHCICKCLCMCNCOCRCUCVCWCXCY\
+CZDEDJDKDMDODZECEEEGEHERESETFIFJFKFMFOFRGAGBGDGEGFGGGHGIGLGMGNGPGQGRGSGTGUGWGYHKHMHNHRHTHUIDIEILIMINIOIQIRISIT\
+JEJMJOJPKEKGKHKIKMKNKPKRKWKYKZLALBLCLILKLRLSLTLULVLYMAMCMDMEMFMGMHMKMLMMMNMOMPMQMRMSMTMUMVMWMXMYMZNANCNENFNGNI\
+NLNONPNRNUNZOMPAPEPFPGPHPKPLPMPNPRPSPTPWPYQARERORSRURWSASBSCSDSESGSHSISJSKSLSMSNSOSRSSSTSVSXSYSZTCTDTFTGTHTJTK\
+TLTMTNTOTRTTTVTWTZUAUGUMUSUYUZVAVCVEVGVIVNVUWFWSXKYEYTZAZMZW";
 
 /// Four letters of the institution, a country that exists, a location; ISO 9362 has no check character.
 fn bic(candidate: &Candidate<'_>) -> Verdict {
@@ -64,7 +76,18 @@ fn bic(candidate: &Candidate<'_>) -> Verdict {
     // The second character of the location is never O; the branch is `XXX` or does not begin with X.
     let branch = value.get(8..).unwrap_or_default();
     let branch_fits = branch.is_empty() || branch == b"XXX" || branch.first() != Some(&b'X');
-    Verdict::plausible(known && value.get(7) != Some(&b'O') && branch_fits)
+    Verdict::plausible(!in_capitals(candidate) && known && value.get(7) != Some(&b'O') && branch_fits)
+}
+
+/// A word of a heading: all of it are capital letters, and so are those of the word in front, which is none that names a code.
+fn in_capitals(candidate: &Candidate<'_>) -> bool {
+    const NAMES: [&[u8]; 14] = [
+        b"BIC", b"SWIFT", b"CODE", b"IBAN", b"BANK", b"NO", b"NR", b"ID", b"IS", b"IST", b"EST", b"DER", b"THE", b"VIA",
+    ];
+    let Some((b' ', before)) = candidate.before().split_last() else { return false };
+    let length = before.iter().rev().take(32).take_while(|byte| byte.is_ascii_uppercase()).count();
+    let word = before.get(before.len() - length..).unwrap_or_default();
+    length > 1 && candidate.value().iter().all(u8::is_ascii_uppercase) && !NAMES.contains(&word)
 }
 
 #[cfg(test)]

@@ -1,4 +1,5 @@
-//! Internet addresses (RFC 791, RFC 4291, RFC 4007) and what only looks like one: versions, object identifiers, names of C++.
+//! Internet addresses (RFC 791, RFC 4291, RFC 4007) and what only looks like one: versions, object identifiers, names
+//! of C++.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
@@ -6,7 +7,9 @@ use super::{Candidate, Validator, Verdict};
 
 pub(super) const VALIDATORS: &[(&str, Validator)] = &[
     ("ipv4", |c| Verdict::plausible(ipv4(c).is_some_and(|address| !special_v4(c, address)) && !whole_text(c))),
-    ("ipv4_whole_text", |c| Verdict::plausible(ipv4(c).is_some_and(|address| !special_v4(c, address)) && whole_text(c))),
+    ("ipv4_whole_text", |c| {
+        Verdict::plausible(ipv4(c).is_some_and(|address| !special_v4(c, address)) && whole_text(c))
+    }),
     ("ipv4_special", |c| Verdict::plausible(ipv4(c).is_some_and(|address| special_v4(c, address)))),
     ("ipv6", |c| Verdict::plausible(ipv6(c).is_some_and(|address| !special_v6(address)))),
     ("ipv6_special", |c| Verdict::plausible(ipv6(c).is_some_and(special_v6))),
@@ -58,10 +61,37 @@ fn port(after: &[u8]) -> bool {
 
 /// `version 1.2.3.4`, `"appVersion": "1.2.3.4"`, `section 3.1.2.4`.
 fn behind_a_version_word(before: &[u8]) -> bool {
-    const WORDS: [&[u8]; 29] = [
-        b"v", b"ver", b"vers", b"version", b"versions", b"release", b"rel", b"build", b"rev", b"revision", b"firmware", b"fw",
-        b"patch", b"sdk", b"kernel", b"runtime", b"driver", b"oid", b"section", b"sec", b"chapter", b"clause", b"article",
-        b"figure", b"table", b"appendix", b"paragraph", b"step", b"upgrade",
+    const WORDS: [&[u8]; 30] = [
+        b"rv",
+        b"v",
+        b"ver",
+        b"vers",
+        b"version",
+        b"versions",
+        b"release",
+        b"rel",
+        b"build",
+        b"rev",
+        b"revision",
+        b"firmware",
+        b"fw",
+        b"patch",
+        b"sdk",
+        b"kernel",
+        b"runtime",
+        b"driver",
+        b"oid",
+        b"section",
+        b"sec",
+        b"chapter",
+        b"clause",
+        b"article",
+        b"figure",
+        b"table",
+        b"appendix",
+        b"paragraph",
+        b"step",
+        b"upgrade",
     ];
     let signs = |byte: &&u8| matches!(byte, b' ' | b':' | b'=' | b'"' | b'\'' | b'(' | b'\\' | b'#' | b'<' | b'>');
     let gap = before.iter().rev().take(6).take_while(signs).count();
@@ -72,18 +102,56 @@ fn behind_a_version_word(before: &[u8]) -> bool {
         return false;
     }
     let lower = word.to_ascii_lowercase();
-    lower.ends_with(b"version") || WORDS.iter().any(|known| *known == lower.as_slice())
+    lower.ends_with(b"version") || WORDS.contains(&lower.as_slice())
 }
 
-/// Addresses that name nobody, and versions: `127.0.0.1`, `0.1.2.3`, a netmask, `124.0.0.0`, the roots of object identifiers.
+/// Addresses that name nobody, and versions: `127.0.0.1`, `0.1.2.3`, a netmask, `124.0.0.0`, the roots of object
+/// identifiers.
 fn special_v4(candidate: &Candidate<'_>, address: Ipv4Addr) -> bool {
     let in_prefix = matches!(candidate.after(), [b'/', digit, ..] if digit.is_ascii_digit());
     match address.octets() {
         [0 | 255, ..] | [127, 0, 0 | 1, _] => true,
         [_, 0, 0, 0] => !in_prefix,
         [1, 3, 6, 1] | [2, 5, 4 | 29, _] | [1 | 2, 0..=9, 0..=9, 0..=9] => true,
-        _ => false,
+        // Public name servers.
+        [8, 8, 8 | 4, 8 | 4] | [9, 9, 9, _] | [4, 2, 2, _] => false,
+        // More likely the number of a chapter: `27.4.2.5`.
+        [3..=9 | 11..=99, 0..=9, 0..=9, 0..=9] => true,
+        [1..=9 | 11..=30, rest @ ..]
+            if rest.iter().all(|part| *part <= 30) && rest.iter().filter(|part| **part < 10).count() == 2 =>
+        {
+            true
+        }
+        [3..=9 | 11..=19, ..] => upgraded(candidate.before()) || among_decimals(candidate),
+        _ => among_decimals(candidate),
     }
+}
+
+/// `upgrade V8 to 4.1.0.25`, `bumped it from 4.2.77.18`.
+fn upgraded(before: &[u8]) -> bool {
+    let near: Vec<u8> =
+        before.iter().rev().take(40).take_while(|byte| **byte != b'\n').map(u8::to_ascii_lowercase).collect();
+    // Read backwards.
+    let to = near.starts_with(b" ot ") || near.starts_with(b" morf ");
+    to && ["edargpu", "edargnwod", "etadpu", "pmub", "hctap", "noisrev"]
+        .iter()
+        .any(|word| memchr::memmem::find(&near, word.as_bytes()).is_some())
+}
+
+/// Decimals on both sides, as in the path of a drawing: `-2.12 3.51.98.32 2.03.5`.
+fn among_decimals(candidate: &Candidate<'_>) -> bool {
+    let part = |byte: &&u8| byte.is_ascii_digit() || **byte == b'.';
+    let gap = |byte: Option<&u8>| matches!(byte, Some(b' ' | b','));
+    let (before, after) = (candidate.before(), candidate.after());
+    if !gap(before.last()) || !gap(after.first()) {
+        return false;
+    }
+    let decimal = |text: &mut dyn Iterator<Item = &u8>| {
+        let (mut dots, mut digits) = (0, 0);
+        text.take(12).take_while(part).for_each(|byte| if *byte == b'.' { dots += 1 } else { digits += 1 });
+        dots > 0 && dots != 3 && digits > 0
+    };
+    decimal(&mut before.iter().rev().skip(1)) && decimal(&mut after.iter().skip(1))
 }
 
 /// An address of version 6 that is no piece of something else. The zone behind `%` belongs to it.
@@ -100,7 +168,11 @@ fn ipv6(candidate: &Candidate<'_>) -> Option<Ipv6Addr> {
             let before = before.get(..before.len() - 1).unwrap_or_default();
             let word = before.iter().rev().take(5).take_while(|byte| byte.is_ascii_alphanumeric()).count();
             let word = before.get(before.len() - word..).unwrap_or_default();
-            word.is_empty() || word.len() > 4 || !word.iter().all(u8::is_ascii_hexdigit)
+            let groups = text.split(|byte| *byte == b':');
+            let numbers = text.ends_with(b"::")
+                && groups.clone().all(|group| group.len() < 4 && group.iter().all(u8::is_ascii_digit));
+            // `user:x:100:102::/home` is a line of a table.
+            !numbers && (word.is_empty() || word.len() > 4 || !word.iter().all(u8::is_ascii_hexdigit))
         }
         [.., near] if near.is_ascii_alphanumeric() || *near == b'_' => false,
         [.., far, b'.' | b'-'] => !far.is_ascii_alphanumeric(),
@@ -129,7 +201,8 @@ fn looks_like_an_address(text: &[u8], address: Ipv6Addr) -> bool {
     }
     let digit = text.iter().any(u8::is_ascii_digit);
     let first = address.segments()[0];
-    let known = matches!(first, 0x2000..=0x3FFF | 0xFC00..=0xFDFF | 0xFE80..=0xFEBF | 0xFF00..=0xFF0F | 0x64 | 0x100 | 0);
+    let known =
+        matches!(first, 0x2000..=0x3FFF | 0xFC00..=0xFDFF | 0xFE80..=0xFEBF | 0xFF00..=0xFF0F | 0x64 | 0x100 | 0);
     digit && (count >= 4 || known)
 }
 

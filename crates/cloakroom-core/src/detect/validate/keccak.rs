@@ -22,9 +22,12 @@ fn ethereum(candidate: &Candidate<'_>) -> Verdict {
     }
     let hash = Keccak256::digest(address.to_ascii_lowercase());
     let nibbles = hash.iter().flat_map(|byte| [byte >> 4, byte & 15]);
-    Verdict::checksum(address.iter().zip(nibbles).all(|(letter, nibble)| {
-        !letter.is_ascii_alphabetic() || letter.is_ascii_uppercase() == (nibble >= 8)
-    }))
+    Verdict::checksum(
+        address
+            .iter()
+            .zip(nibbles)
+            .all(|(letter, nibble)| !letter.is_ascii_alphabetic() || letter.is_ascii_uppercase() == (nibble >= 8)),
+    )
 }
 
 /// Base58 in blocks of 8 bytes (11 signs), a last one of 5 (7 signs); four bytes of checksum.
@@ -41,7 +44,8 @@ fn monero(candidate: &Candidate<'_>) -> Verdict {
         let mut buffer = [0; 16];
         let read = decode(block, BITCOIN, &mut buffer).map(<[u8]>::len);
         let fits = read.is_some() && buffer.iter().take(16 - size).all(|byte| *byte == 0);
-        let (Some(place), Some(content), true) = (bytes.get_mut(length..length + size), buffer.get(16 - size..), fits) else {
+        let (Some(place), Some(content), true) = (bytes.get_mut(length..length + size), buffer.get(16 - size..), fits)
+        else {
             return Verdict::Invalid;
         };
         place.copy_from_slice(content);
@@ -49,7 +53,8 @@ fn monero(candidate: &Candidate<'_>) -> Verdict {
     }
     // Main network: standard 18, integrated 19, subaddress 42.
     let kind = matches!((bytes[0], length), (18 | 42, 69) | (19, 77));
-    let (Some(content), Some(check)) = (bytes.get(..length.saturating_sub(4)), bytes.get(length.saturating_sub(4)..length))
+    let (Some(content), Some(check)) =
+        (bytes.get(..length.saturating_sub(4)), bytes.get(length.saturating_sub(4)..length))
     else {
         return Verdict::Invalid;
     };
@@ -66,10 +71,7 @@ mod tests {
 
     #[test]
     fn vectors_of_eip_55() {
-        for good in [
-            "0x52908400098527886E0F7030069857D2E4169EE7",
-            "0xde709f2102306220921060314715629080e2fb77",
-        ] {
+        for good in ["0x52908400098527886E0F7030069857D2E4169EE7", "0xde709f2102306220921060314715629080e2fb77"] {
             assert_eq!(verdict(ethereum, good), Verdict::Plausible, "{good}");
         }
         for good in [

@@ -4,7 +4,8 @@ use super::{Candidate, Validator, Verdict};
 
 pub(super) const VALIDATORS: &[(&str, Validator)] = &[("mac", mac), ("mac_with_letters", mac_with_letters)];
 
-/// Six bytes that are no piece of a longer row of bytes (a fingerprint, a UUID), not all the same, and no date with a time.
+/// Six bytes that are no piece of a longer row of bytes (a fingerprint, a UUID), not all the same, and no date with a
+/// time.
 fn mac(candidate: &Candidate<'_>) -> Verdict {
     let value = candidate.value();
     let joins = |near: u8, far: u8| matches!(near, b':' | b'-' | b'.') && far.is_ascii_hexdigit();
@@ -43,7 +44,9 @@ mod tests {
 
     #[test]
     fn addresses() {
-        let verdict = |text: &str, span: std::ops::Range<usize>| mac(&Candidate::new(text.as_bytes(), span).expect("in the text"));
+        let verdict = |text: &str, span: std::ops::Range<usize>| {
+            mac(&Candidate::new(text.as_bytes(), span).expect("in the text"))
+        };
         // RFC 7042 section 2.1.2: for documentation.
         assert_eq!(verdict("00:00:5E:00:53:AF", 0..17), Verdict::Plausible);
         assert_eq!(verdict("mac:00:00:5E:00:53:AF", 4..21), Verdict::Plausible);

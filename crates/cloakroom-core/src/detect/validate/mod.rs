@@ -3,35 +3,36 @@
 //!
 //! A validator is a function and one line in the `VALIDATORS` of its file; rules name it.
 
-pub(crate) mod calendar;
 mod assignment;
+mod base58check;
 mod base64;
 mod basic_auth;
-mod discord_id;
-mod jwt;
-mod pem_key;
-mod placeholder;
-mod token_crc;
-mod url_password;
-mod base58check;
 mod bech32;
-mod card;
+pub(crate) mod calendar;
 mod candidate;
+mod card;
 mod date;
+mod discord_id;
+mod email;
 mod geo;
+pub(crate) mod groups;
 mod iban;
 mod imei;
 mod ip;
-mod keccak;
-mod mac;
-mod phone;
-mod strkey;
-mod vin;
-pub(crate) mod groups;
 pub(crate) mod iso7064;
+mod jwt;
+mod keccak;
 pub(crate) mod luhn;
+mod mac;
 mod national;
+mod pem_key;
+mod phone;
+mod placeholder;
+mod strkey;
+mod token_crc;
+mod url_password;
 pub(crate) mod verhoeff;
+mod vin;
 pub(crate) mod weighted;
 
 pub use candidate::{Candidate, Digits};
@@ -74,6 +75,7 @@ pub(crate) const VALIDATORS: &[&[(&str, Validator)]] = &[
     bech32::VALIDATORS,
     card::VALIDATORS,
     date::VALIDATORS,
+    email::VALIDATORS,
     geo::VALIDATORS,
     iban::VALIDATORS,
     imei::VALIDATORS,

@@ -55,7 +55,8 @@ pub(super) mod za;
 /// What a validator says of a text that is the value alone.
 #[cfg(test)]
 fn verdict(validator: super::Validator, value: &str) -> super::Verdict {
-    super::Candidate::new(value.as_bytes(), 0..value.len()).map_or(super::Verdict::Invalid, |candidate| validator(&candidate))
+    super::Candidate::new(value.as_bytes(), 0..value.len())
+        .map_or(super::Verdict::Invalid, |candidate| validator(&candidate))
 }
 
 /// Holds a validator to what it says of several values.

@@ -1,4 +1,5 @@
-//! Vehicle identification numbers (ISO 3779; the check digit of 49 CFR 565.15 (c), which ISO 3779 leaves to countries).
+//! Vehicle identification numbers (ISO 3779; the check digit of 49 CFR 565.15 (c), which ISO 3779 leaves to
+//! countries).
 
 use super::{Candidate, Validator, Verdict};
 

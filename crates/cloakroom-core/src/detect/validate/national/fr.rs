@@ -48,7 +48,9 @@ fn nir(candidate: &Candidate<'_>) -> Verdict {
 
 /// Anything but 15 bare digits, for which a rule of their own is less sure.
 fn nir_written(candidate: &Candidate<'_>) -> Verdict {
-    Verdict::plausible(!candidate.value().iter().all(u8::is_ascii_digit))
+    let mut signs = candidate.value().iter().filter(|byte| !byte.is_ascii_digit());
+    // One point alone makes it a decimal: `291.605746800226`.
+    Verdict::plausible(!matches!((signs.next(), signs.next()), (None, _) | (Some(b'.'), None)))
 }
 
 /// The 13 digits alone; not those of a number whose key stands behind a space.
