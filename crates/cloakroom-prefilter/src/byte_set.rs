@@ -28,30 +28,35 @@ impl ByteSet {
 
     /// True when a byte is in it.
     #[must_use]
+    #[inline]
     pub fn contains(&self, byte: u8) -> bool {
         self.0[usize::from(byte >> 6)] >> (byte & 63) & 1 == 1
     }
 
     /// The bytes of either.
     #[must_use]
+    #[inline]
     pub fn union(&self, other: &Self) -> Self {
         Self(std::array::from_fn(|word| self.0[word] | other.0[word]))
     }
 
     /// The bytes of both.
     #[must_use]
+    #[inline]
     pub fn intersection(&self, other: &Self) -> Self {
         Self(std::array::from_fn(|word| self.0[word] & other.0[word]))
     }
 
     /// True when no byte is in it.
     #[must_use]
+    #[inline]
     pub fn is_empty(&self) -> bool {
         *self == Self::EMPTY
     }
 
     /// Number of bytes in it.
     #[must_use]
+    #[inline]
     pub fn len(&self) -> usize {
         self.0.iter().map(|word| word.count_ones() as usize).sum()
     }

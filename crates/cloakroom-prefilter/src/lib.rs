@@ -5,8 +5,8 @@
 //! itself or the one before is no word character. Every position that fits is a candidate; candidates that do not quite
 //! fit may be among them where a kernel works with coarser classes, so what follows must look again.
 //!
-//! Patterns that begin with a long run of token characters (keys, hashes) tell little by their first eight bytes: every long word
-//! fits. For them there is one more question: does a run of [`LONG_RUN`] such characters begin here?
+//! Patterns that begin with a long run of word or token characters (keys, hashes) tell little by their first eight bytes: every
+//! long word fits. For them there is one more question: does a run of [`LONG_RUN`] such characters begin here?
 //!
 //! Three kernels, chosen when the program runs: AVX-512 (VBMI: one instruction looks 64 bytes up in a table of 128), AVX2
 //! (two tables of 16 for the halves of a byte, as in Hyperscan's Teddy), and a portable one. This is the only crate of the
@@ -20,6 +20,8 @@ mod byte_set;
 mod letters;
 mod portable;
 
+use std::ops::Range;
+
 pub use byte_set::ByteSet;
 pub use letters::Letters;
 
@@ -29,7 +31,7 @@ pub const DEPTH: usize = 8;
 pub const START_BUCKETS: usize = 48;
 /// Buckets for any position.
 pub const ANYWHERE_BUCKETS: usize = 16;
-/// Token characters that a long run has at least: letters, digits, and the signs of [`is_token`].
+/// Characters that a long run has at least: letters, digits, `_`, and for tokens the signs of [`is_token`].
 pub const LONG_RUN: usize = 15;
 /// Positions that one call of [`Prefilter::candidates`] answers for.
 pub const BLOCK: usize = 4096;
@@ -106,8 +108,8 @@ struct Tables {
 const NON_ASCII: u8 = 1;
 
 impl Prefilter {
-    /// Makes the tables, for the fastest kernel of this machine. `long_runs`: word starts with a long run are candidates, too. Of more buckets than there is room for, the rest is
-    /// merged into the last one.
+    /// Makes the tables, for the fastest kernel of this machine. `long_runs`: word starts with a long run are candidates, too. Of
+    /// more buckets than there is room for, the rest is merged into the last one.
     #[must_use]
     pub fn new(start: &[Bucket], anywhere: &[Bucket], long_runs: LongRuns) -> Self {
         Self::with_kernel(Kernel::available()[0], start, anywhere, long_runs)
@@ -139,11 +141,18 @@ impl Prefilter {
         self.kernel
     }
 
-    /// Candidates among the positions `from..from + BLOCK` of a text: bit `i` of word `w` is position `from + 64 w + i`.
-    /// `runs` says more of the same words. Returns the number of words filled. Bytes before `from` are looked at for word starts, bytes behind the block for
-    /// what follows; behind the end of the text zero bytes are assumed.
-    pub fn candidates(&self, text: &[u8], from: usize, masks: &mut [u64; WORDS], runs: &mut [Run; WORDS + 1]) -> usize {
-        let to = text.len().min(from.saturating_add(BLOCK));
+    /// Candidates among the positions of a range of a text, the first [`BLOCK`] of them: bit `i` of word `w` is position
+    /// `range.start + 64 w + i`. `runs` says more of the same words. Returns the number of words filled. Bytes before the range
+    /// are looked at for word starts, bytes behind it for what follows; behind the end of the text zero bytes are assumed.
+    pub fn candidates(
+        &self,
+        text: &[u8],
+        range: Range<usize>,
+        masks: &mut [u64; WORDS],
+        runs: &mut [Run; WORDS + 1],
+    ) -> usize {
+        let from = range.start;
+        let to = range.end.min(text.len()).min(from.saturating_add(BLOCK));
         if from >= to {
             return 0;
         }
@@ -165,13 +174,20 @@ impl Prefilter {
             self.run(&padded, 1, &mut carry, &mut masks[done..=done], &mut runs[done..]);
             done += 1;
         }
-        if self.long_runs != LongRuns::No {
+        if self.long_runs != LongRuns::default() {
             for (word, mask) in masks[..words].iter_mut().enumerate() {
-                let Run { begins, words, tokens } = runs[word];
-                // Not those that go on from a token: the second half of a UUID. What stands before the word is not looked at.
-                let joined = (tokens & !words) << 1 & words << 2;
-                let begins = if self.long_runs == LongRuns::Alone { begins & !joined } else { begins };
-                *mask |= begins & long_runs(tokens, runs[word + 1].tokens);
+                let (Run { begins, words, tokens }, next) = (runs[word], runs[word + 1]);
+                // Not those that go on from a token: the second half of a UUID. What stands before the 64 is not looked at.
+                let joined = (tokens & !words) << 1 & words << 2 | words << 1;
+                *mask |= begins
+                    & match self.long_runs.tokens {
+                        Tokens::No => 0,
+                        Tokens::Alone => long_runs(tokens, next.tokens) & !joined,
+                        Tokens::All => long_runs(tokens, next.tokens),
+                    };
+                if self.long_runs.words {
+                    *mask |= begins & long_runs(words, next.words);
+                }
             }
         }
         let inside = to - from;
@@ -220,12 +236,22 @@ impl Tables {
     }
 }
 
-/// Whether word starts with a long run of token characters are candidates.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum LongRuns {
-    /// They are not.
+/// Which word starts with a long run are candidates.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LongRuns {
+    /// Those with a run of word characters.
+    pub words: bool,
+    /// Those with a run of token characters.
+    pub tokens: Tokens,
+}
+
+/// Which word starts with a long run of token characters are candidates.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Tokens {
+    /// None.
+    #[default]
     No,
-    /// Those that do not go on from another token by one of its signs.
+    /// Those that do not go on from a word or, by one of its signs, from another token.
     Alone,
     /// All of them.
     All,
@@ -266,9 +292,9 @@ pub fn run_lengths(runs: &[Run], at: usize) -> Option<(usize, usize)> {
     Some((length(|run| run.words)?, length(|run| run.tokens)?))
 }
 
-/// Positions from which on 15 token characters stand, given those of this word and of the next.
-fn long_runs(tokens: u64, next: u64) -> u64 {
-    let mut run = u128::from(tokens) | u128::from(next) << 64;
+/// Positions from which on 15 characters of a kind stand, given those of this word and of the next.
+fn long_runs(these: u64, next: u64) -> u64 {
+    let mut run = u128::from(these) | u128::from(next) << 64;
     for shift in [1, 2, 4, LONG_RUN - 8] {
         run &= run >> shift;
     }

@@ -23,14 +23,18 @@ const MAX_WORDS: usize = 6;
 
 /// All phrases of all rules: a tree over words.
 pub(crate) struct ContextIndex {
-    /// One bit for some bits of a word's hash: most words of a text are in no phrase, and end here.
+    /// Two bits for some bits of a word's hash, [`FIRST`] and [`LATER`]: most words of a text are in no phrase, and end here.
     known: Box<[u64]>,
     /// From a node and the hash of the next word to a node. Node 0 is the root.
     next: HashMap<u64, u32, BuildHasherDefault<AlreadyHashed>>,
     nodes: Vec<Node>,
 }
 
-const KNOWN_BITS: usize = 1 << 18;
+const KNOWN_WORDS: usize = 1 << 17;
+/// A word begins a phrase.
+const FIRST: u64 = 0b01;
+/// A word goes on with one.
+const LATER: u64 = 0b10;
 
 #[derive(Default)]
 struct Node {
@@ -55,7 +59,7 @@ impl ContextIndex {
     where
         P: Iterator<Item = &'a str>,
     {
-        let known = vec![0; KNOWN_BITS / 64].into_boxed_slice();
+        let known = vec![0; KNOWN_WORDS / 32].into_boxed_slice();
         let mut index = Self { known, next: HashMap::default(), nodes: vec![Node::default()] };
         for (rule, (speaks_for, against)) in (0_u32..).zip(rules) {
             for phrase in speaks_for {
@@ -85,7 +89,8 @@ impl ContextIndex {
                 }
                 let key = word_key(&block_of(&text), 0, text.len());
                 text.clear();
-                self.known[key as usize % KNOWN_BITS / 64] |= 1 << (key % 64);
+                let bits = if at == 0 { FIRST } else { LATER };
+                self.known[key as usize % KNOWN_WORDS / 32] |= bits << (2 * (key % 32));
                 let fresh = self.nodes.len() as u32;
                 let node = *self.next.entry(edge(at, key)).or_insert(fresh);
                 if node == fresh {
@@ -207,14 +212,15 @@ impl ContextReader {
             let (marks, open) = (&mut self.marks, &mut self.open);
             for_each_word(letters, length, |word| {
                 let key = word_key(block, word.start, word.len());
-                if index.known[key as usize % KNOWN_BITS / 64] >> (key % 64) & 1 == 0 {
+                let known = index.known[key as usize % KNOWN_WORDS / 32] >> (2 * (key % 32));
+                if known & if open.is_empty() { FIRST } else { FIRST | LATER } == 0 {
                     open.clear();
                     return;
                 }
                 let (start, end) = (at + word.start, at + word.end);
                 let count = open.len();
-                for slot in 0..=count {
-                    // The last one is the root: a phrase may begin with every word.
+                for slot in 0..if known & FIRST != 0 { count + 1 } else { count } {
+                    // The last one is the root.
                     let before = if slot == count { Mark { start, end: start, node: 0 } } else { open[slot] };
                     if start > before.end + MAX_GAP {
                         continue;

@@ -82,13 +82,11 @@ impl<'d, 'r> Judge<'d, 'r> {
         }
     }
 
-    /// Calls `each` with the phrases near a place, at which a match of up to `length` bytes may begin; for the engine, which needs not
-    /// look for rules that nothing speaks for.
+    /// Calls `each` with the phrases in a part of the text: where each ends, and its node. They come in the order of their ends.
     #[inline]
-    pub(crate) fn nodes_near(&mut self, text: &[u8], at: usize, length: usize, mut each: impl FnMut(u32)) {
-        let window = at.saturating_sub(super::context::BEFORE)..at + length + super::context::AFTER;
+    pub(crate) fn phrases(&mut self, text: &[u8], window: Range<usize>, mut each: impl FnMut(usize, u32)) {
         for mark in self.reader.within(self.rules.context, text, window) {
-            each(mark.node);
+            each(mark.end, mark.node);
         }
     }
 

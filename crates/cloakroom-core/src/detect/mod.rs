@@ -32,7 +32,7 @@ use std::sync::{Arc, OnceLock};
 
 use compiled::CompiledRule;
 use context::{ContextIndex, ContextReader};
-use engine::{Comparison, Ends, Engine};
+use engine::{Comparison, Engine, Work};
 use judge::{Judge, Rules};
 pub use rule::{Edges, Extend, Rule, RuleSpec, built_in, read_rules};
 pub use stream::{Found, Place, Scanner};
@@ -100,7 +100,7 @@ pub struct Detector {
 #[derive(Default)]
 pub struct Scratch {
     reader: ContextReader,
-    ends: Ends,
+    work: Work,
 }
 
 impl Detector {
@@ -174,10 +174,10 @@ impl Detector {
     pub fn find(&self, text: &[u8], names: &[&str], scratch: &mut Scratch, found: &mut Vec<Detection>) {
         found.clear();
         let (text, map) = normalize::normalized(text);
-        scratch.ends.begin(self.rules.len());
+        scratch.work.begin(self.rules.len());
         scratch.reader.begin(&self.context, names);
         self.search(&text, 0..text.len(), scratch, found);
-        scratch.ends.advance(text.len() + 1);
+        scratch.work.advance(text.len() + 1);
         overlap::choose(found, |d| self.specificity(d));
         if let Cow::Owned(_) = text {
             for d in found {
@@ -200,9 +200,9 @@ impl Detector {
 
     /// Adds what has its trigger in a range of a normalised text, before overlaps are decided.
     fn search(&self, text: &[u8], range: Range<usize>, scratch: &mut Scratch, found: &mut Vec<Detection>) {
-        let Scratch { reader, ends } = scratch;
+        let Scratch { reader, work } = scratch;
         let mut judge = Judge::new(Rules { rules: &self.rules, context: &self.context }, reader);
-        self.engine.find(&mut judge, text, range.start, range.end, ends, |detection| found.push(detection));
+        self.engine.find(&mut judge, text, range.start, range.end, work, |detection| found.push(detection));
     }
 
     /// The rule that can be more certain is the more specific one.

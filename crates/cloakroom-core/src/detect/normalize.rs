@@ -108,6 +108,12 @@ pub(crate) fn whole_characters(piece: &[u8]) -> usize {
 fn first_edit(text: &[u8]) -> Option<usize> {
     let mut at = 0;
     while at < text.len() {
+        if let Some(words) = text[at..].first_chunk::<64>()
+            && words.is_ascii()
+        {
+            at += 64;
+            continue;
+        }
         if let Some(word) = text[at..].first_chunk() {
             // Eight ASCII bytes at a time.
             let beyond = u64::from_le_bytes(*word) & 0x8080_8080_8080_8080;

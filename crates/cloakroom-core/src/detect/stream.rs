@@ -87,7 +87,7 @@ impl<'d> Scanner<'d> {
     #[must_use]
     pub fn with_names(detector: &'d Detector, names: &[&str]) -> Self {
         let mut scratch = Scratch::default();
-        scratch.ends.begin(detector.rules.len());
+        scratch.work.begin(detector.rules.len());
         scratch.reader.begin(&detector.context, names);
         Self {
             detector,
@@ -187,7 +187,7 @@ impl<'d> Scanner<'d> {
             d.start -= keep;
             d.end -= keep;
         }
-        self.scratch.ends.advance(keep);
+        self.scratch.work.advance(keep);
         self.scratch.reader.restart(0);
         self.map.forget_before(self.base);
     }

@@ -2,7 +2,7 @@
 
 use cloakroom_prefilter::Kernel;
 
-use super::{Ends, Engine};
+use super::{Engine, Work};
 use crate::detect::Detection;
 use crate::detect::context::ContextReader;
 use crate::detect::judge::{Judge, Rules};
@@ -33,11 +33,11 @@ impl Comparison {
         self.reference.find(&mut Judge::new(rules, &mut reader), text, text.len(), number, |found| wanted.push(found));
         wanted.sort_by_key(|found| (found.rule, found.start));
         for (kernel, engine) in &self.engines {
-            let (mut found, mut ends) = (Vec::with_capacity(wanted.len()), Ends::default());
-            ends.begin(rules.rules.len());
+            let (mut found, mut work) = (Vec::with_capacity(wanted.len()), Work::default());
+            work.begin(rules.rules.len());
             reader.begin(rules.context, names);
             let mut judge = Judge::new(rules, &mut reader);
-            engine.find(&mut judge, text, 0, text.len(), &mut ends, |detection| found.push(detection));
+            engine.find(&mut judge, text, 0, text.len(), &mut work, |detection| found.push(detection));
             found.sort_by_key(|found| (found.rule, found.start));
             let place = found.iter().zip(&wanted).take_while(|(found, wanted)| found == wanted).count();
             if place < found.len().max(wanted.len()) {

@@ -30,6 +30,7 @@ pub(crate) struct Shape {
 pub(crate) struct Inner {
     class: ByteSet,
     most: usize,
+    last: ByteSet,
     rest: Hir,
     walker: OnceLock<Option<Walker>>,
 }
@@ -55,8 +56,8 @@ pub(crate) enum Walker {
 impl Shape {
     pub(crate) fn new(hir: Hir, trigger: &Trigger) -> Self {
         let inner = match trigger {
-            Trigger::Inner { class, most, rest, .. } => {
-                Some(Inner { class: *class, most: *most, rest: rest.clone(), walker: OnceLock::new() })
+            Trigger::Inner { class, most, last, rest, .. } => {
+                Some(Inner { class: *class, most: *most, last: *last, rest: rest.clone(), walker: OnceLock::new() })
             }
             _ => None,
         };
@@ -75,8 +76,11 @@ impl Shape {
 }
 
 impl Inner {
-    /// True when what follows from the literal on matches at `at`.
+    /// True when the byte before the literal at `at` may be, and what follows from the literal on matches.
     pub(crate) fn goes_on(&self, text: &[u8], at: usize) -> bool {
+        if at == 0 || !self.last.contains(text[at - 1]) {
+            return false;
+        }
         let walker = self.walker.get_or_init(|| Walker::new(&self.rest).ok()).as_ref();
         walker.is_some_and(|walker| walker.longest(text, at).is_some())
     }

@@ -7,7 +7,7 @@ use regex_automata::hybrid::dfa as hybrid;
 use regex_automata::nfa::thompson::{NFA, WhichCaptures};
 use regex_syntax::hir::{Class, Hir, HirKind};
 
-use super::beginning::{Beginning, first_runs, is_word};
+use super::beginning::{Beginning, first_runs, head, is_word};
 use crate::detect::compiled::{MAX_MATCH, syntax_config};
 
 /// What makes the engine look.
@@ -25,6 +25,8 @@ pub(crate) enum Trigger {
         class: ByteSet,
         /// The most of them.
         most: usize,
+        /// The bytes that the last of them may be.
+        last: ByteSet,
         /// What matches from the literal on.
         rest: Hir,
     },
@@ -52,13 +54,16 @@ pub(crate) const MAX_COUNTED_RUN: usize = 96;
 
 impl Entry {
     fn of(hir: &Hir) -> Result<Self, String> {
-        let nfa = nfa(hir)?;
-        let beginning = Beginning::of(&nfa);
+        Self::with(hir, Beginning::of(hir)?)
+    }
+
+    fn with(hir: &Hir, beginning: Beginning) -> Result<Self, String> {
         let token: ByteSet = (0..=255).filter(|byte| is_token(*byte)).collect();
         let is_long = |sets: &[ByteSet]| sets.iter().all(|set| set.intersection(&token) == *set);
         if beginning.inside_words || !is_long(&beginning.sets) {
             return Ok(Self { beginning, runs: None });
         }
+        let nfa = nfa(&head(hir, MAX_COUNTED_RUN + 1))?;
         let lengths = first_runs(&nfa, &token, MAX_COUNTED_RUN);
         if lengths & ((1 << LONG_RUN) - 1) != 0 {
             return Ok(Self { beginning, runs: None });
@@ -131,7 +136,9 @@ fn split(hir: &Hir) -> Vec<Hir> {
 }
 
 /// Beginnings of words that a regex may fit and still not need a better trigger.
-const COMMON_START: f64 = 0.01;
+const COMMON_START: f64 = 0.000_1;
+/// An inner literal may cost as much as this many beginnings: it is walked back from.
+const WALK_BACK: f64 = 12.0;
 /// Beginnings that fit less than this need not be split.
 const TELLING: f64 = 0.000_02;
 /// Positions that it may fit anywhere.
@@ -139,17 +146,11 @@ const COMMON_ANYWHERE: f64 = 0.003;
 /// The longest run before an inner literal.
 const MAX_RUN: usize = 256;
 
-/// A regex as it was read.
-pub(crate) struct Parsed {
-    pub(crate) hir: Hir,
-    pub(crate) nfa: NFA,
-}
-
 /// Reads a regex and checks what the engine needs: bounded length, no empty match.
 ///
 /// # Errors
 /// What is wrong, for people.
-pub(crate) fn parse(pattern: &str) -> Result<Parsed, String> {
+pub(crate) fn parse(pattern: &str) -> Result<Hir, String> {
     let hir = regex_automata::util::syntax::parse_with(pattern, &syntax_config()).map_err(|error| error.to_string())?;
     match hir.properties().maximum_len() {
         None => return Err("a repeat without a bound: write `{0,64}` in place of `*` or `+`".to_owned()),
@@ -158,11 +159,10 @@ pub(crate) fn parse(pattern: &str) -> Result<Parsed, String> {
         }
         _ => {}
     }
-    let nfa = nfa(&hir)?;
-    Ok(Parsed { hir, nfa })
+    Ok(hir)
 }
 
-fn nfa(hir: &Hir) -> Result<NFA, String> {
+pub(crate) fn nfa(hir: &Hir) -> Result<NFA, String> {
     NFA::compiler()
         .configure(NFA::config().utf8(false).which_captures(WhichCaptures::None))
         .build_from_hir(hir)
@@ -196,14 +196,14 @@ pub(crate) fn lazy_automaton(hir: &Hir) -> Result<hybrid::DFA, String> {
 impl Trigger {
     /// # Errors
     /// A regex that matches the empty text.
-    pub(crate) fn of(parsed: &Parsed) -> Result<Self, String> {
-        let beginning = Beginning::of(&parsed.nfa);
+    pub(crate) fn of(hir: &Hir) -> Result<Self, String> {
+        let beginning = Beginning::of(hir)?;
         if beginning.empty {
             return Err("the empty text matches".to_owned());
         }
-        let mut entries = vec![Entry::of(&parsed.hir)?];
+        let mut entries = vec![Entry::with(hir, beginning.clone())?];
         if beginning.mass() > TELLING {
-            let split = ways(&parsed.hir).iter().map(Entry::of).collect::<Result<Vec<_>, _>>()?;
+            let split = ways(hir).iter().map(Entry::of).collect::<Result<Vec<_>, _>>()?;
             let mass = split.iter().map(|entry| entry.beginning.mass()).sum::<f64>();
             if split.len() > 1 && mass < 0.7 * beginning.mass() {
                 entries = split;
@@ -211,38 +211,56 @@ impl Trigger {
         }
         let mass = entries.iter().map(|entry| entry.beginning.mass()).sum::<f64>();
         let long = entries.iter().all(|entry| entry.runs.is_some());
-        match (beginning.inside_words, inner(&parsed.hir)?) {
-            (false, Some(inner)) if mass > COMMON_START && !long => Ok(inner),
+        match (beginning.inside_words, inner(hir)?) {
+            (false, Some((inner, of_inner))) if mass > COMMON_START.max(of_inner * WALK_BACK) && !long => Ok(inner),
             (false, _) => Ok(Self::Start(entries)),
             (true, _) if mass <= COMMON_ANYWHERE => Ok(Self::Anywhere(entries)),
-            (true, Some(inner)) => Ok(inner),
+            (true, Some((inner, _))) => Ok(inner),
             (true, None) => Ok(Self::Nothing),
         }
     }
 }
 
-/// The literal behind a bounded run over a class that does not contain its first byte, if the regex begins so.
-fn inner(hir: &Hir) -> Result<Option<Trigger>, String> {
+/// The literal behind a bounded run over a class, if the regex begins so, and the share of positions where it stands. The
+/// class may contain the literal's first byte when the last byte before the literal is another one: `::` in internet addresses.
+fn inner(hir: &Hir) -> Result<Option<(Trigger, f64)>, String> {
     let HirKind::Concat(parts) = hir.kind() else { return Ok(None) };
-    let (mut class, mut most) = (ByteSet::EMPTY, 0);
+    let (mut class, mut last, mut most) = (ByteSet::EMPTY, ByteSet::EMPTY, 0);
     for (index, part) in parts.iter().enumerate() {
         if let HirKind::Literal(literal) = part.kind()
             && !class.is_empty()
-            && literal.0.first().is_some_and(|byte| !class.contains(*byte))
+            && literal.0.first().is_some_and(|byte| !last.contains(*byte))
         {
             let rest = Hir::concat(parts[index..].to_vec());
-            let entry = Entry { beginning: Beginning::of(&nfa(&rest)?), runs: None };
-            return Ok(Some(Trigger::Inner { entry, class, most, rest }));
+            let entry = Entry { beginning: Beginning::of(&rest)?, runs: None };
+            let share = entry.beginning.mass();
+            return Ok(Some((Trigger::Inner { entry, class, most, last, rest }, share)));
         }
         match (run(part), part.properties().maximum_len()) {
             (Some(bytes), Some(length)) if most + length <= MAX_RUN => {
                 class = class.union(&bytes);
                 most += length;
+                last = match (part.kind(), part.properties().minimum_len()) {
+                    (HirKind::Look(_), _) => last,
+                    (HirKind::Class(_) | HirKind::Repetition(_), Some(1..)) if is_plain(part) => bytes,
+                    // What stands before may be the last, or some part of this one.
+                    _ => class,
+                };
             }
             _ => return Ok(None),
         }
     }
     Ok(None)
+}
+
+/// True for a class and a repeat of one: any of its bytes may be the last, and no other.
+fn is_plain(part: &Hir) -> bool {
+    match part.kind() {
+        HirKind::Class(_) => true,
+        HirKind::Repetition(repeat) => is_plain(&repeat.sub),
+        HirKind::Capture(capture) => is_plain(&capture.sub),
+        _ => false,
+    }
 }
 
 /// The bytes of a part that is a class, a literal or a repeat of one.
@@ -307,12 +325,12 @@ mod tests {
 
     #[test]
     fn lengths_of_runs() {
-        let runs = |pattern: &str| Entry::of(&parse(pattern).unwrap().hir).unwrap().runs.unwrap();
+        let runs = |pattern: &str| Entry::of(&parse(pattern).unwrap()).unwrap().runs.unwrap();
         assert_eq!(runs(r"\b[a-z]{20}\b").word, 1 << 20);
         assert_eq!(runs(r"\b[a-z]{20,21}\b").word, 0b11 << 20);
         assert_eq!(runs(r"\b[a-z0-9]{8}-[a-z0-9]{12}\b").word, 1 << 8);
         assert_eq!(runs(r"\b[\w-]{20}").token & 0xF_FFFF, 0);
-        assert!(Entry::of(&parse(r"\b[a-z]{9,20}\b").unwrap().hir).unwrap().runs.is_none());
+        assert!(Entry::of(&parse(r"\b[a-z]{9,20}\b").unwrap()).unwrap().runs.is_none());
     }
 
     #[test]
@@ -321,6 +339,6 @@ mod tests {
         assert!(parse(r"\ba{5000}").is_err_and(|error| error.contains("4096")));
         assert!(parse("(").is_err());
         assert!(Trigger::of(&parse("a?").unwrap()).is_err());
-        assert!(automaton(&parse(r"\b[a-z]{1,500}a[a-z]{1,500}").unwrap().hir).is_err());
+        assert!(automaton(&parse(r"\b[a-z]{1,500}a[a-z]{1,500}").unwrap()).is_err());
     }
 }

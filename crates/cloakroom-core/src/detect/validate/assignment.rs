@@ -203,6 +203,7 @@ const ABOUT: &[&str] = &[
     "script",
     "selector",
     "service",
+    "shadow",
     "size",
     "source",
     "state",
@@ -410,8 +411,23 @@ fn password_value(candidate: &Candidate<'_>) -> Verdict {
         }
     }
     // `--- PASS: TestVet/1 (0.07s)`, `PWD=/tmp`, `<password>@host`.
-    let test = named.before.ends_with(b"--- ") || named.name == b"PWD" && value.starts_with(b"/");
-    if test || named.between == b">" && value.starts_with(b"@") || is_format(value) {
+    let test = named.before.ends_with(b"--- ") || matches!(named.name, b"PWD" | b"$PWD") && value.starts_with(b"/");
+    // `'Test2::Event::Pass' => '1.302103'`, `$as->{pass} ? "PASS" : "FAIL"`, `".passwd.">",'~'.expand(`, vim's `a:2`, `super::x::Type`.
+    let module = named.before.ends_with(b"::");
+    let choice = named.before.ends_with(b"? \"") || named.before.ends_with(b"? '");
+    let joined = matches!(value, [b',' | b'.' | b'+', b'\'' | b'"', ..]);
+    let scoped = matches!(value, [b'a'..=b'z', b':', b'0'..=b'9']) || value.starts_with(b"super::");
+    // `*all*tokens*updated*`: a pattern.
+    let pattern = value.len() > 1 && value.starts_with(b"*") && value.ends_with(b"*");
+    if test
+        || module
+        || choice
+        || joined
+        || scoped
+        || pattern
+        || named.between == b">" && value.starts_with(b"@")
+        || is_format(value)
+    {
         return Verdict::Invalid;
     }
     if named.quoted {
@@ -433,7 +449,8 @@ fn password_value(candidate: &Candidate<'_>) -> Verdict {
     {
         return Verdict::Invalid;
     }
-    if identifier && digits == 0 {
+    // `passwd: elevated-privileges 2755 root/shadow`: words in a sentence, or in a line of something else.
+    if digits == 0 && value.iter().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-')) {
         return Verdict::plausible(is_configuration(&named, after) || is_jumble(value));
     }
     // `pass: Test_foo1`, `password=password_2`: a variable.
@@ -804,6 +821,17 @@ mod tests {
             "\"PWD=[[/tmp]]\"",
             "<password>[[@proxy-host]]",
             "password_encryption = [[scram-sha-256]]",
+            "'Test2::Event::Pass' => '[[1.302103]]'",
+            "$as->{pass} ? \"PASS\" : \"[[FAIL]]\"",
+            "let g:my_passwd = [[a:2]]",
+            "pub Password: [[super::Foundation::UNICODE_STRING]],",
+            "passwd: [[*all*tokens*updated*]]",
+            "d_pwpasswd='[[define]]'",
+            "my $pass = [[$m]]",
+            "passwd: [[elevated-privileges]] 2755 root/shadow",
+            "DUMPING_ETC_PASSWORD_AND_ETC_SHADOW: [[T1003.008]]",
+            "PATH=\"`pwd`:[[$$PATH]]\"",
+            "\"$PWD\":[[/tmp]]",
         ] {
             assert_eq!(of(password_value, text), Verdict::Invalid, "{text}");
         }

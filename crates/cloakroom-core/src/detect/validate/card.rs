@@ -2,7 +2,8 @@
 //! tables).
 
 use super::luhn::luhn;
-use super::{Candidate, Validator, Verdict};
+use super::placeholder::is_sequence;
+use super::{Candidate, Digits, Validator, Verdict};
 
 pub(super) const VALIDATORS: &[(&str, Validator)] = &[
     ("card", card),
@@ -108,19 +109,59 @@ fn one_separator(value: &[u8]) -> bool {
     signs.all(|sign| Some(sign) == first)
 }
 
-/// Groups in a row of groups of four hexadecimal digits, such as a memory dump has: `4e00 5700 6000 6900 7200 7b00`.
+/// Four groups out of a longer row: of a memory dump or a table (`6833 6834 6835 6836 6837`), of an account number
+/// (`HU98 6543 9805 2290 3131 6610`). Two more groups in front, two behind, or one on each side make a row, unless a card
+/// stands next to this one.
 fn among_words(candidate: &Candidate<'_>) -> bool {
-    let group = |text: &[u8]| text.len() == 4 && text.iter().all(u8::is_ascii_hexdigit);
-    let letters = |text: &[u8]| text.iter().any(u8::is_ascii_alphabetic);
-    let before = match *candidate.before() {
-        [.., a, b, c, d, b' '] => [a, b, c, d],
-        _ => return false,
-    };
-    let after = match *candidate.after() {
-        [b' ', a, b, c, d, ..] => [a, b, c, d],
-        _ => return false,
-    };
-    candidate.value().contains(&b' ') && group(&before) && group(&after) && (letters(&before) || letters(&after))
+    const CARD: usize = 19;
+    if candidate.value().len() != CARD || !candidate.value().contains(&b' ') {
+        return false;
+    }
+    // `5646 5647 5648 5649`, `2400 2401 2903 2904`: somebody counts.
+    let all = candidate.digits();
+    let groups = [0, 4, 8, 12].map(|start| all.number(start..start + 4));
+    if groups.windows(2).filter(|pair| pair[0] + 1 == pair[1]).count() > 1 {
+        return true;
+    }
+    let (before, after) = (candidate.before(), candidate.after());
+    let row = |group: &&[u8]| is_group(group);
+    let mut front = 0;
+    if before.ends_with(b" ") {
+        let groups = || before.rsplitn(5, |byte| *byte == b' ').skip(1).map(ending);
+        front = groups().take(2).take_while(row).count();
+        // `MT61 ITUT 5978 …`: a bank's letters behind the head of an IBAN.
+        if let (1, [_, bank, [a, b, c, d]]) = (front, groups().take(3).collect::<Vec<_>>().as_slice()) {
+            let head = a.is_ascii_uppercase() && b.is_ascii_uppercase() && c.is_ascii_digit() && d.is_ascii_digit();
+            front += usize::from(head && bank.len() == 4 && bank.iter().all(u8::is_ascii_uppercase));
+        }
+    }
+    let mut back = 0;
+    if after.starts_with(b" ") {
+        back = after.splitn(4, |byte| *byte == b' ').skip(1).take(2).map(beginning).take_while(row).count();
+    }
+    if front < 2 && back < 2 && (front == 0 || back == 0) {
+        return false;
+    }
+    let digits = |text: &[u8]| text.iter().all(|byte| byte.is_ascii_digit() || *byte == b' ');
+    let card = |text: Option<&[u8]>| text.is_some_and(|text| digits(text) && issuer(&Digits::of(text)).is_some());
+    let in_front = before.len().checked_sub(CARD + 1).and_then(|start| before.get(start..before.len() - 1));
+    !card(in_front) && !card(after.get(1..=CARD))
+}
+
+/// Four or five signs of a decimal or hexadecimal number, or of an account number; a word in capitals is none.
+fn is_group(text: &[u8]) -> bool {
+    (4..=5).contains(&text.len())
+        && text.iter().all(|byte| byte.is_ascii_digit() || byte.is_ascii_uppercase() || matches!(byte, b'a'..=b'f'))
+        && text.iter().any(u8::is_ascii_digit)
+}
+
+/// The part of a piece that touches the spaces towards the number: not the line above, no bracket, no quote.
+fn beginning(text: &[u8]) -> &[u8] {
+    text.split(|byte| !byte.is_ascii_alphanumeric()).next().unwrap_or_default()
+}
+
+fn ending(text: &[u8]) -> &[u8] {
+    text.rsplit(|byte| !byte.is_ascii_alphanumeric()).next().unwrap_or_default()
 }
 
 /// A number of any issuer.
@@ -133,7 +174,9 @@ fn card(candidate: &Candidate<'_>) -> Verdict {
 /// A number of an issuer so common that it needs no context word.
 fn card_common(candidate: &Candidate<'_>) -> Verdict {
     let common = issuer(&candidate.digits()).is_some_and(|range| range.common);
-    Verdict::checksum(common && one_separator(candidate.value()))
+    // `2345678901234560`: somebody ran along the keys.
+    let counted = candidate.value().len() == 16 && is_sequence(candidate.value());
+    Verdict::checksum(common && !counted && one_separator(candidate.value()))
 }
 
 /// A number of 19 digits in groups, that is not one of 16 digits with its code of three behind it. Where both could
@@ -143,7 +186,10 @@ fn card_and_not_code(candidate: &Candidate<'_>) -> Verdict {
     let digits = candidate.digits();
     let short = digits.get(..16).is_some_and(|first| issuer(first).is_some());
     let often_long = matches!(digits.get(..2), Some([6, 2] | [5, 0 | 6..=8] | [6, 3 | 7]));
-    if short && !often_long { Verdict::Invalid } else { card(candidate) }
+    // `AE42 4197 7262 0474 6158 816`: the rest of an IBAN.
+    let iban = matches!(*candidate.before(), [.., a, b, c, d, b' ']
+        if a.is_ascii_uppercase() && b.is_ascii_uppercase() && c.is_ascii_digit() && d.is_ascii_digit());
+    if short && !often_long || iban { Verdict::Invalid } else { card(candidate) }
 }
 
 /// A number that a slash parts from its neighbours: a piece of a URL's or a file's path.
@@ -204,7 +250,37 @@ mod tests {
         }
         assert_eq!(verdict(card_common, "4222222222222"), Verdict::Invalid);
         assert_eq!(verdict(card_common, "4111-1111-1111-1111"), Verdict::Valid);
+        assert_eq!(verdict(card_common, "2345678901234560"), Verdict::Invalid);
         // The Luhn digit of the 19 digits is right as well.
         assert_eq!(verdict(card_and_not_code, "4111 1111 1111 1111 003"), Verdict::Invalid);
+    }
+
+    #[test]
+    fn cards_in_rows_of_groups() {
+        let verdict = |marked: &str| {
+            let (start, end) = (marked.find('[').expect("["), marked.rfind(']').expect("]"));
+            let text = format!("{}{}{}", &marked[..start], &marked[start + 1..end], &marked[end + 1..]);
+            card(&Candidate::new(text.as_bytes(), start..end - 1).expect("in the text"))
+        };
+        for good in [
+            "card [4111 1111 1111 1111]",
+            "paid in 2024: [4111 1111 1111 1111] 1226",
+            "VISA CARD [4111 1111 1111 1111] 123",
+            "5555 5555 5555 4444 [4111 1111 1111 1111] 5105 1051 0510 5100",
+        ] {
+            assert_eq!(verdict(good), Verdict::Valid, "{good}");
+        }
+        for bad in [
+            "6832 6833 [6834 6835 6836 6837] 6838",
+            "6833 [6834 6835 6836 6837] 683A\n683B",
+            "506F [5646 5647 5648 5649] 5074 5075 5076 5077",
+            "750 x [2400 2401 2903 2904] y",
+            "847F [6963 6973 7164 7442] 7996 587A\n69D1 9176",
+            "682F\n6830 6831 [6834 6835 6836 6837]\n6838",
+            "IBAN (HU98 [6543 9805 2290 3131] 6610 0559),",
+            "\"MT61 ITUT 5978 [5228 5954 7087 6040] 238\"",
+        ] {
+            assert_eq!(verdict(bad), Verdict::Invalid, "{bad}");
+        }
     }
 }

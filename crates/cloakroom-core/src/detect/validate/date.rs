@@ -23,11 +23,13 @@ fn date_of_birth(candidate: &Candidate<'_>) -> Verdict {
 /// A moment to the millisecond is when something was written, not when somebody was born.
 fn has_fraction(candidate: &Candidate<'_>) -> bool {
     // The value may be the beginning of the moment only.
-    let text = candidate.value().iter().chain(candidate.after()).take(40);
-    let mut rest = text.skip_while(|byte| byte.is_ascii_digit() || matches!(byte, b'-' | b'/' | b'.'));
-    let time = matches!(rest.next(), Some(b'T'));
-    let mut rest = rest.skip_while(|byte| byte.is_ascii_digit() || **byte == b':');
-    time && rest.next() == Some(&b'.') && rest.take_while(|byte| byte.is_ascii_digit()).any(|byte| *byte != b'0')
+    let text: Vec<u8> = candidate.value().iter().chain(candidate.after()).take(40).copied().collect();
+    let day = text.iter().take_while(|byte| byte.is_ascii_digit() || matches!(byte, b'-' | b'/' | b'.')).count();
+    let Some([b'T' | b' ', time @ ..]) = text.get(day..) else { return false };
+    let clock = time.iter().take_while(|byte| byte.is_ascii_digit() || **byte == b':').count();
+    let (clock, rest) = time.split_at(clock);
+    let Some(b'.' | b',') = rest.first() else { return false };
+    clock.contains(&b':') && rest.iter().skip(1).take_while(|byte| byte.is_ascii_digit()).any(|byte| *byte != b'0')
 }
 
 /// `"created":"2024-06-09"`: a name right in front that says another thing, whatever stands further away.
@@ -113,6 +115,20 @@ mod tests {
             ("99999999", None),
         ] {
             assert_eq!(year(text.as_bytes()), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn moments_are_no_birthdays() {
+        let verdict =
+            |text: &str, end: usize| date_of_birth(&Candidate::new(text.as_bytes(), 0..end).expect("in the text"));
+        for (text, end) in
+            [("1985-03-12 10:20:15.547", 23), ("1985-03-12 10:20:15,547", 10), ("1985-03-12T10:20:15.5Z", 19)]
+        {
+            assert_eq!(verdict(text, end), Verdict::Invalid, "{text}");
+        }
+        for (text, end) in [("1985-03-12 00:00:00.000", 23), ("1985-03-12, 10 points", 10), ("1985-03-12 4.5", 10)] {
+            assert_eq!(verdict(text, end), Verdict::Plausible, "{text}");
         }
     }
 }

@@ -112,7 +112,8 @@ fn special_v4(candidate: &Candidate<'_>, address: Ipv4Addr) -> bool {
     match address.octets() {
         [0 | 255, ..] | [127, 0, 0 | 1, _] => true,
         [_, 0, 0, 0] => !in_prefix,
-        [1, 3, 6, 1] | [2, 5, 4 | 29, _] | [1 | 2, 0..=9, 0..=9, 0..=9] => true,
+        // Curves of RFC 8410 among the identifiers.
+        [1, 3, 6, 1] | [1, 3, 101, 110..=113] | [2, 5, 4 | 29, _] | [1 | 2, 0..=9, 0..=9, 0..=9] => true,
         // Public name servers.
         [8, 8, 8 | 4, 8 | 4] | [9, 9, 9, _] | [4, 2, 2, _] => false,
         // More likely the number of a chapter: `27.4.2.5`.
@@ -122,7 +123,7 @@ fn special_v4(candidate: &Candidate<'_>, address: Ipv4Addr) -> bool {
         {
             true
         }
-        [3..=9 | 11..=19, ..] => upgraded(candidate.before()) || among_decimals(candidate),
+        [1..=19, ..] => upgraded(candidate.before()) || released(candidate) || among_decimals(candidate),
         _ => among_decimals(candidate),
     }
 }
@@ -133,9 +134,20 @@ fn upgraded(before: &[u8]) -> bool {
         before.iter().rev().take(40).take_while(|byte| **byte != b'\n').map(u8::to_ascii_lowercase).collect();
     // Read backwards.
     let to = near.starts_with(b" ot ") || near.starts_with(b" morf ");
-    to && ["edargpu", "edargnwod", "etadpu", "pmub", "hctap", "noisrev"]
-        .iter()
-        .any(|word| memchr::memmem::find(&near, word.as_bytes()).is_some())
+    let engine = near.starts_with(b" ta si 8v");
+    engine
+        || to
+            && ["edargpu", "edargnwod", "etadpu", "pmub", "hctap", "noisrev", " llor"]
+                .iter()
+                .any(|word| memchr::memmem::find(&near, word.as_bytes()).is_some())
+}
+
+/// `dpkg (1.15.8.10) unstable; urgency=low`: the head of an entry in a changelog.
+fn released(candidate: &Candidate<'_>) -> bool {
+    let after = candidate.after().get(..candidate.after().len().min(48)).unwrap_or_default();
+    candidate.before().ends_with(b" (")
+        && after.starts_with(b") ")
+        && memchr::memmem::find(after, b"; urgency=").is_some()
 }
 
 /// Decimals on both sides, as in the path of a drawing: `-2.12 3.51.98.32 2.03.5`.
@@ -254,6 +266,11 @@ mod tests {
             "Edge [124.0.0.0]",
             "[192.0.2.033]",
             "on [127.0.0.1]",
+            "patch V8 to [10.9.194.6] (",
+            "ObjectIdentifier(\"[1.3.101.112]\")",
+            "Roll V8 back to [3.9.24.31]",
+            "V8 is at [5.0.71.47] now",
+            "shop ([1.15.48.10]) unstable; urgency=low",
         ] {
             assert_eq!(verdict("ipv4", bad), Verdict::Invalid, "{bad}");
         }

@@ -18,6 +18,14 @@ fn mac(candidate: &Candidate<'_>) -> Verdict {
         [far, near] => joins(near, far),
         _ => false,
     } || matches!(*candidate.after(), [near, far, ..] if joins(near, far));
+    // A fingerprint over several lines: the line above ends with a byte and a colon.
+    let joined = joined || {
+        let before = candidate.before();
+        let near = before.get(before.len().saturating_sub(64)..).unwrap_or_default();
+        let above = near.trim_ascii_end();
+        near.get(above.len()..).is_some_and(|gap| gap.contains(&b'\n'))
+            && matches!(above, [.., a, b, b':'] if a.is_ascii_hexdigit() && b.is_ascii_hexdigit())
+    };
     let letters = candidate.alphanumeric();
     let varied = letters.iter().any(|sign| Some(sign) != letters.first());
     let moment = {
@@ -50,6 +58,8 @@ mod tests {
         // RFC 7042 section 2.1.2: for documentation.
         assert_eq!(verdict("00:00:5E:00:53:AF", 0..17), Verdict::Plausible);
         assert_eq!(verdict("mac:00:00:5E:00:53:AF", 4..21), Verdict::Plausible);
+        assert_eq!(verdict("ad:20:d9:\n  00:00:5E:00:53:AF", 12..29), Verdict::Invalid);
+        assert_eq!(verdict("interfaces:\n  00:00:5E:00:53:AF", 14..31), Verdict::Plausible);
         assert_eq!(verdict("ac:00:00:5E:00:53:AF", 3..20), Verdict::Invalid);
         assert_eq!(verdict("00:00:5E:00:53:AF:01", 0..17), Verdict::Invalid);
         assert_eq!(verdict("ff:ff:ff:ff:ff:ff", 0..17), Verdict::Invalid);

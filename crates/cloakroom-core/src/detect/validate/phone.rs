@@ -18,7 +18,7 @@ pub(super) const VALIDATORS: &[(&str, Validator)] = &[
         let fits = in_any_country(&digits(c)) && alone(c) && !is_date(c.value()) && !is_other_number(c);
         Verdict::plausible(fits && !beside_user_agent(c))
     }),
-    ("phone_bare", |c| Verdict::plausible(bare(&c.digits()) && !beside_user_agent(c))),
+    ("phone_bare", |c| Verdict::plausible(bare(&c.digits()) && !is_constant(c) && !beside_user_agent(c))),
     ("phone_not_beside_agent", |c| Verdict::plausible(!beside_user_agent(c))),
     ("phone_au", |c| national(c, 61)),
     ("phone_be", |c| national(c, 32)),
@@ -86,7 +86,12 @@ fn international(candidate: &Candidate<'_>) -> Verdict {
         });
         match split {
             Some((1, national)) => nanp(national),
-            Some((code, national)) => possible(code, without_trunk(code, national)) && national.len() > 5,
+            Some((code, national)) => {
+                let dialled = without_trunk(code, national);
+                // `0046 0041 0058`: two zeros begin no number; only small countries, with codes of three digits, have short ones.
+                let zeros = dialled.first() == Some(&0) && !KEEP_ZERO.contains(&code);
+                possible(code, dialled) && national.len() > if code < 100 { 6 } else { 5 } && !zeros
+            }
             None => false,
         }
     };
@@ -246,7 +251,15 @@ fn is_other_number(candidate: &Candidate<'_>) -> bool {
     let year = |group: Option<&[u8]>| group.is_some_and(|group| group.starts_with(b"19") || group.starts_with(b"20"));
     match (lengths, signs) {
         ([3, 3, 3, 2], [b'.', b'.', b'-']) | ([3, 2, 4], [b'-' | b' ', _]) => true,
+        // `1647.0020.0002`: a sort key.
+        ([4, 4, 4], [b'.', b'.']) => true,
         ([4, 4], [b'-']) if year(Some(value)) && year(value.get(5..)) => true,
+        // `2136-2138`: lines or pages, from and to.
+        ([4, 4], [b'-']) => {
+            let digits = Digits::of(value);
+            let (from, to) = (digits.number(0..4), digits.number(4..8));
+            from < to && to - from < 100 || candidate.before().ends_with(b".html#")
+        }
         ([3, _], [b' ']) if matches!(value.first(), Some(b'1'..=b'5')) => {
             matches!(candidate.before(), [.., b'"' | b'0' | b'1', b' '])
         }
@@ -266,6 +279,13 @@ fn beside_user_agent(candidate: &Candidate<'_>) -> bool {
     let has = |text: &[u8], word: &[u8]| memchr::memmem::find(text, word).is_some();
     let named = matches!(before, [.., b'=' | b':'] | [.., b'=' | b':', b'"' | b' '] | [.., b':', b' ', b'"']);
     !named && (has(near, b"Mozilla/") || has(far, b"Mozilla/") || has(far, b"like Gecko"))
+}
+
+/// `SMS_ATTENTION: u32 = 536916225;`: a number of a type that is for counting.
+fn is_constant(candidate: &Candidate<'_>) -> bool {
+    const TYPES: [&[u8]; 9] = [b"u32", b"i32", b"u64", b"i64", b"usize", b"isize", b"c_int", b"c_uint", b"c_ulong"];
+    let before = candidate.before().strip_suffix(b" = ");
+    before.is_some_and(|before| TYPES.iter().any(|kind| before.ends_with(kind)))
 }
 
 /// `02-11-2024`, `02-11-2024 12`, `2024-11-02`: a date, maybe with an hour.
@@ -353,6 +373,8 @@ mod tests {
             "+11111111111",
             "+4339-07923",
             "+394421-1045903",
+            "0046 0041 0058",
+            "0031-11-1129",
         ] {
             assert_eq!(verdict("phone_international", bad), Verdict::Invalid, "{bad}");
         }
@@ -388,6 +410,7 @@ mod tests {
             ("phone_national", "529.982.247-26"),
             ("phone_national", "666-12-3456"),
             ("phone_national", "2017-2022"),
+            ("phone_national", "2136-2138"),
             ("phone_national", "739.52.12.21"),
             ("phone_national", "92.78 1197.61"),
         ] {
@@ -416,6 +439,7 @@ mod tests {
             ("phone_national", "HTTP/1.1\" [[200 148670]] \"-\""),
             ("phone_national", "[[841.821.713]],44"),
             ("phone_bare", "12 [[2125550123]] \"Mozilla/5.0 (iPhone; CPU"),
+            ("phone_bare", "SMS_DONE: u32 = [[536936225]];"),
         ] {
             assert_eq!(verdict(name, bad), Verdict::Invalid, "{bad}");
         }

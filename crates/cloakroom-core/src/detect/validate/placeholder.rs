@@ -24,6 +24,7 @@ const WORDS: &[&str] = &[
     "credential",
     "credentials",
     "default",
+    "define",
     "disabled",
     "email",
     "empty",
@@ -46,6 +47,7 @@ const WORDS: &[&str] = &[
     "mypassword",
     "mysecret",
     "mytoken",
+    "name",
     "newpassword",
     "nil",
     "no",
@@ -192,7 +194,7 @@ pub(crate) fn is_placeholder(value: &[u8]) -> bool {
 pub(crate) fn is_template(value: &[u8]) -> bool {
     let has = |piece: &[u8]| memchr::memmem::find(value, piece).is_some();
     let within = |open: u8, close: u8| value.first() == Some(&open) && value.last() == Some(&close);
-    let name = |text: &[u8]| text.len() > 1 && text.iter().all(|byte| byte.is_ascii_alphabetic() || *byte == b'_');
+    let name = |text: &[u8]| !text.is_empty() && text.iter().all(|byte| byte.is_ascii_alphabetic() || *byte == b'_');
     let opened: [&[u8]; 9] = [b"${", b"$(", b"{{", b"<%", b"%(", b"%{", b"#{", b"@{", b"$[["];
     if opened.iter().any(|open| has(open))
         || within(b'<', b'>')
@@ -203,7 +205,7 @@ pub(crate) fn is_template(value: &[u8]) -> bool {
         return true;
     }
     let one_case = !(value.iter().any(u8::is_ascii_lowercase) && value.iter().any(u8::is_ascii_uppercase));
-    if matches!(value, [b'$', rest @ ..] if name(rest))
+    if matches!(value, [b'$', b'$', rest @ ..] | [b'$', rest @ ..] if name(rest))
         || matches!(value, [b'&' | b'@' | b':', rest @ ..] if one_case && name(rest))
         || matches!(value, [b'%', _] | [b'{', b'}'])
     {
