@@ -3,14 +3,14 @@
 
 use std::arch::x86_64::{
     __m512i, _mm512_and_si512, _mm512_cmpeq_epi8_mask, _mm512_cmple_epu8_mask, _mm512_load_si512, _mm512_loadu_si512,
-    _mm512_mask_mov_epi8, _mm512_movepi8_mask, _mm512_or_si512, _mm512_permutex2var_epi8, _mm512_set1_epi8,
-    _mm512_setzero_si512, _mm512_sub_epi8, _mm512_test_epi8_mask,
+    _mm512_mask_mov_epi8, _mm512_maskz_loadu_epi8, _mm512_movepi8_mask, _mm512_or_si512, _mm512_permutex2var_epi8,
+    _mm512_set1_epi8, _mm512_setzero_si512, _mm512_sub_epi8, _mm512_test_epi8_mask,
 };
 
 use crate::{ANYWHERE_GROUP, DEPTH, NON_ASCII, Run, Tables};
 
 /// # Safety
-/// The machine has AVX-512 F, BW and VBMI; `text` has at least `64 * words + DEPTH - 1` bytes, `masks` and `runs` at least `words`.
+/// The machine has AVX-512 F, BW and VBMI; `text` has more than `64 * (words - 1)` bytes, `masks` and `runs` at least `words`.
 #[target_feature(enable = "avx512f,avx512bw,avx512vbmi")]
 #[allow(unsafe_code, reason = "unaligned loads; the bounds are stated above")]
 pub(crate) unsafe fn candidates(
@@ -22,10 +22,20 @@ pub(crate) unsafe fn candidates(
     runs: &mut [Run],
 ) {
     for (word, (mask, run)) in masks.iter_mut().zip(runs).enumerate().take(words) {
+        // Else the compiler copies all tables to the stack before the loop, in vain: there are more than registers.
+        let tables = std::hint::black_box(tables);
         let mut folded = [_mm512_setzero_si512(); DEPTH];
         for (offset, slot) in folded.iter_mut().enumerate() {
-            // SAFETY: `64 * word + offset + 64 <= 64 * words + DEPTH - 1 <= text.len()`.
-            let bytes: __m512i = unsafe { _mm512_loadu_si512(text.as_ptr().add(64 * word + offset).cast()) };
+            let at = 64 * word + offset;
+            let bytes: __m512i = if at + 64 <= text.len() {
+                // SAFETY: 64 bytes from `at` on are in the text.
+                unsafe { _mm512_loadu_si512(text.as_ptr().add(at).cast()) }
+            } else {
+                // Zeros behind the end.
+                let left = text.len().saturating_sub(at);
+                // SAFETY: only the bytes of the mask are read, `left` from `at` on; with none left, none are.
+                unsafe { _mm512_maskz_loadu_epi8((1 << left) - 1, text.as_ptr().wrapping_add(at).cast()) }
+            };
             *slot = _mm512_mask_mov_epi8(bytes, _mm512_movepi8_mask(bytes), _mm512_set1_epi8(NON_ASCII as i8));
         }
         let group = |group: usize| -> __m512i {

@@ -7,43 +7,49 @@ pub struct Letters {
     pub small: u64,
     /// Capitals.
     pub capital: u64,
-    /// Decimal digits.
-    pub digit: u64,
     /// Bytes from 128 on: letters of other scripts, most of them.
     pub beyond: u64,
 }
 
 impl Letters {
-    /// Of up to 64 bytes; the rest is not looked at.
+    /// Of up to 64 bytes of a text from a place on.
     #[must_use]
     #[inline]
-    pub fn of(text: &[u8]) -> Self {
-        let mut padded = [0; 64];
-        let length = text.len().min(64);
-        padded[..length].copy_from_slice(&text[..length]);
-        Self::of_64(&padded)
+    pub fn at(text: &[u8], at: usize) -> Self {
+        if let Some(bytes) = text[at..].first_chunk() {
+            return Self::of_64(bytes);
+        }
+        let shift = 64 - (text.len() - at) as u32;
+        let (all, shift) = match text.last_chunk() {
+            // The last 64, without those before the place.
+            Some(bytes) => (Self::of_64(bytes), shift),
+            None => {
+                let mut padded = [0; 64];
+                padded[..text.len() - at].copy_from_slice(&text[at..]);
+                (Self::of_64(&padded), 0)
+            }
+        };
+        let without = |bits: u64| bits.checked_shr(shift).unwrap_or(0);
+        Self { small: without(all.small), capital: without(all.capital), beyond: without(all.beyond) }
     }
 
     /// Of 64 bytes.
-    #[must_use]
     #[cfg(not(target_arch = "x86_64"))]
-    pub fn of_64(text: &[u8; 64]) -> Self {
+    fn of_64(text: &[u8; 64]) -> Self {
         let mut letters = Self::default();
         for (at, byte) in text.iter().enumerate() {
             letters.small |= u64::from(byte.is_ascii_lowercase()) << at;
             letters.beyond |= u64::from(!byte.is_ascii()) << at;
             letters.capital |= u64::from(byte.is_ascii_uppercase()) << at;
-            letters.digit |= u64::from(byte.is_ascii_digit()) << at;
         }
         letters
     }
 
     /// Of 64 bytes; by SSE2, which every x86-64 has.
-    #[must_use]
     #[cfg(target_arch = "x86_64")]
     #[inline]
     #[allow(unsafe_code, reason = "unaligned loads from an array of known length")]
-    pub fn of_64(text: &[u8; 64]) -> Self {
+    fn of_64(text: &[u8; 64]) -> Self {
         use std::arch::x86_64::{
             __m128i, _mm_and_si128, _mm_cmpgt_epi8, _mm_loadu_si128, _mm_movemask_epi8, _mm_set1_epi8,
         };
@@ -60,7 +66,6 @@ impl Letters {
                 letters.small |= between(b'a', b'z');
                 letters.beyond |= u64::from(_mm_movemask_epi8(bytes) as u16) << (16 * part);
                 letters.capital |= between(b'A', b'Z');
-                letters.digit |= between(b'0', b'9');
             }
         }
         letters
@@ -77,14 +82,16 @@ mod tests {
             for at in 0..64 {
                 let mut text = [b' '; 64];
                 text[at] = byte;
-                let found = Letters::of(&text);
+                let found = Letters::at(&text, 0);
                 let bit = |is: bool| u64::from(is) << at;
                 assert_eq!(found.small, bit(byte.is_ascii_lowercase()));
                 assert_eq!(found.beyond, bit(byte >= 0x80));
                 assert_eq!(found.capital, bit(byte.is_ascii_uppercase()));
-                assert_eq!(found.digit, bit(byte.is_ascii_digit()));
             }
         }
-        assert_eq!(Letters::of(b"aB1"), Letters { small: 1, capital: 2, digit: 4, beyond: 0 });
+        assert_eq!(Letters::at(b"aB1", 0), Letters { small: 1, capital: 2, beyond: 0 });
+        let text = [b"x ".repeat(50), b"aB".to_vec()].concat();
+        assert_eq!(Letters::at(&text, 100), Letters { small: 1, capital: 2, beyond: 0 });
+        assert_eq!(Letters::at(&text, 102), Letters::default());
     }
 }

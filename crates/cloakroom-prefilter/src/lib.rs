@@ -159,7 +159,12 @@ impl Prefilter {
         let words = (to - from).div_ceil(64);
         // A word is done in the text itself as long as it and the bytes that follow are in it.
         let readable = text.len().saturating_sub(from);
-        let direct = if readable < 64 + DEPTH { 0 } else { ((readable - DEPTH) / 64).min(words) };
+        let direct = match self.kernel {
+            // It loads no more than there is.
+            Kernel::Avx512 => words,
+            _ if readable < 64 + DEPTH => 0,
+            _ => ((readable - DEPTH) / 64).min(words),
+        };
         let mut carry = from > 0 && is_word(text[from - 1]);
         // One word more than there are: what follows the block is not known, and may be a token.
         runs[words] = Run { begins: 0, words: u64::MAX, tokens: u64::MAX };
@@ -178,11 +183,11 @@ impl Prefilter {
             for (word, mask) in masks[..words].iter_mut().enumerate() {
                 let (Run { begins, words, tokens }, next) = (runs[word], runs[word + 1]);
                 // Not those that go on from a token: the second half of a UUID. What stands before the 64 is not looked at.
-                let joined = (tokens & !words) << 1 & words << 2 | words << 1;
+                let joined = (tokens & !words) << 1 & words << 2;
                 *mask |= begins
                     & match self.long_runs.tokens {
                         Tokens::No => 0,
-                        Tokens::Alone => long_runs(tokens, next.tokens) & !joined,
+                        Tokens::Alone => words & long_runs(tokens, next.tokens) & !joined,
                         Tokens::All => long_runs(tokens, next.tokens),
                     };
                 if self.long_runs.words {
@@ -197,16 +202,15 @@ impl Prefilter {
         words
     }
 
-    /// `words` words from the beginning of `text`, which is at least `64 * words + DEPTH - 1` long when there is one.
+    /// `words` words from the beginning of `text`, which is at least `64 * words + DEPTH - 1` long when there is one; for AVX-512 the
+    /// last of them may be cut short.
     #[allow(unsafe_code, reason = "calls of functions for instructions that the machine has")]
     fn run(&self, text: &[u8], words: usize, carry: &mut bool, masks: &mut [u64], runs: &mut [Run]) {
         if words == 0 {
             return;
         }
-        assert!(
-            text.len() >= 64 * words + DEPTH - 1 && masks.len() >= words && runs.len() >= words,
-            "checked by the caller"
-        );
+        let needed = if self.kernel == Kernel::Avx512 { 64 * (words - 1) + 1 } else { 64 * words + DEPTH - 1 };
+        assert!(text.len() >= needed && masks.len() >= words && runs.len() >= words, "checked by the caller");
         match self.kernel {
             #[cfg(target_arch = "x86_64")]
             // SAFETY: `with_kernel` takes only kernels that this machine can run; the lengths were asserted above.
@@ -251,7 +255,7 @@ pub enum Tokens {
     /// None.
     #[default]
     No,
-    /// Those that do not go on from a word or, by one of its signs, from another token.
+    /// Those that begin with a word character, and do not go on from another token by one of its signs.
     Alone,
     /// All of them.
     All,
@@ -269,25 +273,28 @@ pub struct Run {
 }
 
 /// The lengths of the runs of word characters and of token characters from a position of a block on, as [`Prefilter::candidates`] has
-/// filled `runs`; `None` where a run goes on behind the block.
+/// filled `runs`, counted up to `most`; `None` where a shorter run goes on behind the block.
 #[must_use]
 #[inline]
-pub fn run_lengths(runs: &[Run], at: usize) -> Option<(usize, usize)> {
+pub fn run_lengths(runs: &[Run], at: usize, most: usize) -> Option<(usize, usize)> {
     let length = |bits: fn(&Run) -> u64| {
         let (word, bit) = (at / 64, at % 64);
         let here = (!(bits(runs.get(word)?) >> bit)).trailing_zeros() as usize;
         if here < 64 - bit {
-            return Some(here);
+            return Some(here.min(most));
         }
         let mut length = 64 - bit;
         for run in runs.get(word + 1..)? {
+            if length >= most {
+                break;
+            }
             let more = (!bits(run)).trailing_zeros() as usize;
             length += more;
             if more < 64 {
-                return Some(length);
+                return Some(length.min(most));
             }
         }
-        None
+        (length >= most).then_some(most)
     };
     Some((length(|run| run.words)?, length(|run| run.tokens)?))
 }

@@ -12,7 +12,7 @@ fn expected(text: &[u8], at: usize, start: &[Bucket], anywhere: &[Bucket], runs:
     let begins = at == 0 || !(is_word(text[at]) && is_word(text[at - 1]));
     let long = |kind: fn(u8) -> bool| text[at..].iter().take(LONG_RUN).filter(|byte| kind(**byte)).count() == LONG_RUN;
     let before = |back: usize| at.checked_sub(back).map_or(b' ', |at| text[at]);
-    let alone = !(is_word(before(1)) || is_token(before(1)) && is_word(before(2)));
+    let alone = is_word(text[at]) && !(is_token(before(1)) && is_word(before(2)));
     let of_tokens = match runs.tokens {
         Tokens::No => false,
         Tokens::Alone => alone && long(is_token),
@@ -31,9 +31,12 @@ fn all_candidates(prefilter: &Prefilter, text: &[u8], first: usize) -> Vec<usize
             return found;
         }
         for at in 0..text.len().min(from + BLOCK) - from {
-            let length = |is: fn(u8) -> bool| text[from + at..].iter().take_while(|byte| is(**byte)).count();
-            if let Some(lengths) = run_lengths(&runs[..words], at) {
-                assert_eq!(lengths, (length(is_word), length(is_token)));
+            for most in [40, usize::MAX] {
+                let rest = text[from + at..].iter().take(most);
+                let length = |is: fn(u8) -> bool| rest.clone().take_while(|byte| is(**byte)).count();
+                if let Some(lengths) = run_lengths(&runs[..words], at, most) {
+                    assert_eq!(lengths, (length(is_word), length(is_token)));
+                }
             }
         }
         for (word, mask) in masks[..words].iter().enumerate() {

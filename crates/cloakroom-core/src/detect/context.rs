@@ -30,7 +30,8 @@ pub(crate) struct ContextIndex {
     nodes: Vec<Node>,
 }
 
-const KNOWN_WORDS: usize = 1 << 17;
+/// Places in `known` for each word: one unknown word in eight gets by, and what is small stays in the cache.
+const SPARSE: usize = 8;
 /// A word begins a phrase.
 const FIRST: u64 = 0b01;
 /// A word goes on with one.
@@ -59,25 +60,39 @@ impl ContextIndex {
     where
         P: Iterator<Item = &'a str>,
     {
-        let known = vec![0; KNOWN_WORDS / 32].into_boxed_slice();
-        let mut index = Self { known, next: HashMap::default(), nodes: vec![Node::default()] };
+        let mut index = Self { known: Box::default(), next: HashMap::default(), nodes: vec![Node::default()] };
+        let mut words = Vec::new();
         for (rule, (speaks_for, against)) in (0_u32..).zip(rules) {
             for phrase in speaks_for {
-                index.add(phrase, |node| node.speaks_for.push(rule));
+                index.add(phrase, &mut words, |node| node.speaks_for.push(rule));
             }
             for phrase in against {
-                index.add(phrase, |node| node.against.push(rule));
+                index.add(phrase, &mut words, |node| node.against.push(rule));
             }
+        }
+        words.sort_unstable();
+        words.dedup();
+        index.known = vec![0; (SPARSE * words.len() / 32).next_power_of_two()].into_boxed_slice();
+        for (key, bits) in words {
+            let (word, shift) = index.place(key);
+            index.known[word] |= bits << shift;
         }
         index
     }
 
+    /// Where a word has its bits in `known`.
+    #[inline]
+    fn place(&self, key: u64) -> (usize, u64) {
+        // The length is a power of two.
+        ((key >> 5) as usize & (self.known.len() - 1), 2 * (key % 32))
+    }
+
     /// Adds a phrase in all ways in which its words may be written together: `social security number`,
     /// `socialsecurity number`, `social securitynumber`, `socialsecuritynumber`.
-    fn add(&mut self, phrase: &str, mut vote: impl FnMut(&mut Node)) {
+    fn add(&mut self, phrase: &str, words_of_phrases: &mut Vec<(u64, u64)>, mut vote: impl FnMut(&mut Node)) {
         let bytes = &phrase.as_bytes()[..phrase.len().min(64)];
         let mut words: Vec<Range<usize>> = Vec::new();
-        for_each_word(Letters::of(bytes), bytes.len(), |word| words.push(word));
+        for_each_word(Letters::at(bytes, 0), bytes.len(), |word| words.push(word));
         words.truncate(MAX_WORDS);
         let mut text: Vec<u8> = Vec::with_capacity(64);
         for joined in 0..1_u32 << words.len().saturating_sub(1) {
@@ -87,10 +102,9 @@ impl ContextIndex {
                 if number + 1 < words.len() && joined >> number & 1 == 1 {
                     continue;
                 }
-                let key = word_key(&block_of(&text), 0, text.len());
+                let key = word_key(&text, 0, text.len());
                 text.clear();
-                let bits = if at == 0 { FIRST } else { LATER };
-                self.known[key as usize % KNOWN_WORDS / 32] |= bits << (2 * (key % 32));
+                words_of_phrases.push((key, if at == 0 { FIRST } else { LATER }));
                 let fresh = self.nodes.len() as u32;
                 let node = *self.next.entry(edge(at, key)).or_insert(fresh);
                 if node == fresh {
@@ -145,8 +159,24 @@ pub(crate) struct ContextReader {
     marks: Vec<Mark>,
     /// Phrases that may go on: node, start, end of the last word.
     open: Vec<Mark>,
+    /// The known words of a few bytes.
+    words: [Word; 32],
+    /// Counts words, known or not.
+    number: u64,
+    /// The number of the last known one.
+    last: u64,
     /// The phrases in the names that belong to the text.
     pub(crate) names: Vec<u32>,
+}
+
+/// A word that is in some phrase.
+#[derive(Clone, Copy, Default)]
+struct Word {
+    start: usize,
+    end: usize,
+    number: u64,
+    key: u64,
+    known: u64,
 }
 
 impl ContextReader {
@@ -189,15 +219,7 @@ impl ContextReader {
     fn read(&mut self, index: &ContextIndex, text: &[u8], to: usize) {
         while self.to < to.min(text.len()) {
             let at = self.to;
-            let padded;
-            let block: &Block = match text[at..].first_chunk() {
-                Some(block) => block,
-                None => {
-                    padded = block_of(&text[at..]);
-                    &padded
-                }
-            };
-            let letters = block.first_chunk().map_or_else(Letters::default, Letters::of_64);
+            let letters = Letters::at(text, at);
             let mut length = (text.len() - at).min(64);
             if length == 64 && at + 64 < text.len() {
                 // A run that goes on behind the block is read with the next one; one of 64 bytes and more is no word.
@@ -209,37 +231,56 @@ impl ContextReader {
                 }
                 length -= run;
             }
-            let (marks, open) = (&mut self.marks, &mut self.open);
+            // Known words first, without a branch for each, then what they mean.
+            let mut count = 0;
             for_each_word(letters, length, |word| {
-                let key = word_key(block, word.start, word.len());
-                let known = index.known[key as usize % KNOWN_WORDS / 32] >> (2 * (key % 32));
-                if known & if open.is_empty() { FIRST } else { FIRST | LATER } == 0 {
-                    open.clear();
-                    return;
-                }
-                let (start, end) = (at + word.start, at + word.end);
-                let count = open.len();
-                for slot in 0..if known & FIRST != 0 { count + 1 } else { count } {
-                    // The last one is the root.
-                    let before = if slot == count { Mark { start, end: start, node: 0 } } else { open[slot] };
-                    if start > before.end + MAX_GAP {
-                        continue;
-                    }
-                    if let Some(&node) = index.next.get(&edge(before.node, key)) {
-                        let mark = Mark { start: before.start, end, node };
-                        let found = &index.nodes[node as usize];
-                        if !found.speaks_for.is_empty() || !found.against.is_empty() {
-                            marks.push(mark);
-                        }
-                        if found.goes_on {
-                            open.push(mark);
-                        }
-                    }
-                }
-                open.drain(..count);
+                let key = word_key(text, at + word.start, word.len());
+                let (place, shift) = index.place(key);
+                let known = index.known[place] >> shift & (FIRST | LATER);
+                self.words[count] =
+                    Word { start: at + word.start, end: at + word.end, number: self.number, key, known };
+                self.number += 1;
+                count += usize::from(known != 0);
             });
+            for word in 0..count {
+                self.take(index, word);
+            }
             self.to = at + length;
         }
+    }
+
+    /// Goes on with the phrases that are open, or begins one.
+    #[inline]
+    fn take(&mut self, index: &ContextIndex, word: usize) {
+        let Word { start, end, number, key, known } = self.words[word];
+        let (marks, open) = (&mut self.marks, &mut self.open);
+        if number != self.last + 1 {
+            // An unknown word stands between.
+            open.clear();
+        }
+        self.last = number;
+        let count = open.len();
+        if count == 0 && known & FIRST == 0 {
+            return;
+        }
+        for slot in 0..if known & FIRST != 0 { count + 1 } else { count } {
+            // The last one is the root.
+            let before = if slot == count { Mark { start, end: start, node: 0 } } else { open[slot] };
+            if start > before.end + MAX_GAP {
+                continue;
+            }
+            if let Some(&node) = index.next.get(&edge(before.node, key)) {
+                let mark = Mark { start: before.start, end, node };
+                let found = &index.nodes[node as usize];
+                if !found.speaks_for.is_empty() || !found.against.is_empty() {
+                    marks.push(mark);
+                }
+                if found.goes_on {
+                    open.push(mark);
+                }
+            }
+        }
+        open.drain(..count);
     }
 }
 
@@ -275,17 +316,6 @@ fn within(letters: &Letters) -> u64 {
     letters.small | letters.capital | letters.beyond
 }
 
-/// 64 bytes of a text, and enough behind them for every word that begins there to be read at once.
-type Block = [u8; 64 + 64];
-
-/// A text of less, with zeros behind it.
-fn block_of(text: &[u8]) -> Block {
-    let mut block = [0; 128];
-    let length = text.len().min(block.len());
-    block[..length].copy_from_slice(&text[..length]);
-    block
-}
-
 /// Calls `each` with the place of every word that begins in the first `length` of 64 bytes.
 #[inline]
 fn for_each_word(letters: Letters, length: usize, mut each: impl FnMut(Range<usize>)) {
@@ -312,20 +342,38 @@ fn for_each_word(letters: Letters, length: usize, mut each: impl FnMut(Range<usi
 /// A hash of a word in small letters. Setting bit 5 makes ASCII capitals small, and those of Latin-1 in UTF-8, too (É is C3 89, é is
 /// C3 A9); what else it does, it does to phrases and texts alike.
 #[inline]
-fn word_key(block: &Block, start: usize, length: usize) -> u64 {
-    const SMALL: u64 = 0x2020_2020_2020_2020;
-    let part = |at: usize, bytes: usize| {
-        let word = block[at..].first_chunk().map_or(0, |chunk| u64::from_le_bytes(*chunk));
-        // The shift is below 64: a part has a byte at least.
-        (word | SMALL) & (u64::MAX >> (64 - 8 * bytes.clamp(1, 8)))
+fn word_key(text: &[u8], start: usize, length: usize) -> u64 {
+    // Most words have at most sixteen letters: no branch tells those of eight from the others.
+    let (first, second) = match text[start..].first_chunk::<16>() {
+        Some(chunk) => {
+            let chunk = u128::from_le_bytes(*chunk);
+            (chunk as u64, (chunk >> 64) as u64)
+        }
+        None => (eight(text, start), eight(text, start + 8)),
     };
-    let mut key = (part(start, length) ^ (length as u64) << 57).wrapping_mul(0x9E37_79B9_7F4A_7C15);
-    let mut done = 8;
+    let mut key = mix((length as u64) << 57, first, length);
+    key = mix(key, second, length.saturating_sub(8));
+    let mut done = 16;
     while done < length {
-        key = (key ^ key >> 29 ^ part(start + done, length - done)).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+        key = mix(key, eight(text, start + done), length - done);
         done += 8;
     }
     key ^ key >> 32
+}
+
+/// Takes up to eight letters into a hash.
+#[inline]
+fn mix(key: u64, letters: u64, count: usize) -> u64 {
+    const SMALL: u64 = 0x2020_2020_2020_2020;
+    let all = if count < 8 { (1 << (8 * count)) - 1 } else { u64::MAX };
+    (key ^ key >> 29 ^ (letters | SMALL) & all).wrapping_mul(0x9E37_79B9_7F4A_7C15)
+}
+
+/// Eight bytes, with zeros behind the end of the text.
+#[cold]
+fn eight(text: &[u8], at: usize) -> u64 {
+    let rest = text.get(at..).unwrap_or_default();
+    rest.iter().take(8).rev().fold(0, |word, byte| word << 8 | u64::from(*byte))
 }
 
 fn edge(node: u32, key: u64) -> u64 {

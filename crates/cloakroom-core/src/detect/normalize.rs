@@ -108,8 +108,8 @@ pub(crate) fn whole_characters(piece: &[u8]) -> usize {
 fn first_edit(text: &[u8]) -> Option<usize> {
     let mut at = 0;
     while at < text.len() {
-        if let Some(words) = text[at..].first_chunk::<64>()
-            && words.is_ascii()
+        if let Some(bytes) = text[at..].first_chunk::<64>()
+            && bytes.iter().fold(0, |sum, byte| sum | byte) < 0x80
         {
             at += 64;
             continue;

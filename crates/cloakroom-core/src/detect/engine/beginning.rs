@@ -20,6 +20,8 @@ pub(crate) const DEPTH: usize = 12;
 pub(crate) struct Beginning {
     /// The values of each byte; all of them from where a match may have ended. Behind the end of a text, byte 0 is assumed.
     pub(crate) sets: [ByteSet; DEPTH],
+    /// The values of the first byte where no word character stands before it.
+    pub(crate) apart: ByteSet,
     /// True when a match can begin with a word character behind a word character.
     pub(crate) inside_words: bool,
     /// True when the empty text matches.
@@ -31,9 +33,9 @@ impl Beginning {
     /// When the automaton would be too large.
     pub(crate) fn of(hir: &Hir) -> Result<Self, String> {
         let nfa = nfa(&head(hir, DEPTH))?;
-        let mut beginning = Self { sets: [ByteSet::EMPTY; DEPTH], inside_words: false, empty: false };
-        let flags = first_bytes(&nfa, &mut beginning.sets);
-        (beginning.inside_words, beginning.empty) = flags;
+        let sets = [ByteSet::EMPTY; DEPTH];
+        let mut beginning = Self { sets, apart: ByteSet::EMPTY, inside_words: false, empty: false };
+        first_bytes(&nfa, &mut beginning);
         Ok(beginning)
     }
 
@@ -138,10 +140,9 @@ pub(crate) fn head(hir: &Hir, bytes: usize) -> Hir {
     }
 }
 
-/// Fills in the values that each of the first bytes may have. Returns whether a match can begin inside a word, and whether the
-/// empty text matches.
-pub(crate) fn first_bytes(nfa: &NFA, sets: &mut [ByteSet]) -> (bool, bool) {
-    let (mut inside_words, mut empty) = (false, false);
+/// Fills in what the automaton says.
+fn first_bytes(nfa: &NFA, beginning: &mut Beginning) {
+    let Beginning { sets, apart, inside_words, empty } = beginning;
     // States reached, by whether the byte before is a word character.
     let mut reached: [Vec<StateID>; 2] = [vec![nfa.start_anchored()], vec![nfa.start_anchored()]];
     let mut closure = Closure::new(nfa);
@@ -158,7 +159,7 @@ pub(crate) fn first_bytes(nfa: &NFA, sets: &mut [ByteSet]) -> (bool, bool) {
                 let kind = if coming { &word } else { &other };
                 if closure.follow(nfa, &reached[usize::from(before)], before, coming) {
                     ended = true;
-                    empty |= offset == 0;
+                    *empty |= offset == 0;
                     sets[offset] = sets[offset].union(kind);
                 }
                 for state in &closure.states {
@@ -168,7 +169,10 @@ pub(crate) fn first_bytes(nfa: &NFA, sets: &mut [ByteSet]) -> (bool, bool) {
                         let range = range.intersection(kind);
                         if !range.is_empty() {
                             sets[offset] = sets[offset].union(&range);
-                            inside_words |= offset == 0 && before && coming;
+                            *inside_words |= offset == 0 && before && coming;
+                            if offset == 0 && !before {
+                                *apart = apart.union(&range);
+                            }
                             let list = &mut next[usize::from(coming)];
                             if !list.contains(&target) {
                                 list.push(target);
@@ -184,7 +188,6 @@ pub(crate) fn first_bytes(nfa: &NFA, sets: &mut [ByteSet]) -> (bool, bool) {
         }
         reached = next;
     }
-    (inside_words, empty)
 }
 
 /// Which lengths the run of a class's bytes at the beginning of a match can have: bit `n` for a run of `n`, bit `most` for that and

@@ -7,6 +7,14 @@ use super::beginning::{Beginning, mass};
 /// A bucket may take on this much of ordinary text before a free one is opened instead.
 const CHEAP: f64 = 1e-5;
 
+/// What it costs when a bucket takes on runs of one byte, a line of dashes, that fit none of its beginnings.
+const RUNS: f64 = 1e-3;
+
+/// The bytes of which a run fits.
+fn runs_of(sets: &[ByteSet; DEPTH]) -> ByteSet {
+    sets.iter().fold(ByteSet::ALL, |all, set| all.intersection(set))
+}
+
 /// Puts every beginning into the bucket that grows least by it, the commonest first.
 pub(crate) fn share_out(beginnings: &[&Beginning], buckets: usize) -> Vec<Bucket> {
     let mut sets: Vec<[ByteSet; DEPTH]> =
@@ -24,12 +32,13 @@ pub(crate) fn share_out(beginnings: &[&Beginning], buckets: usize) -> Vec<Bucket
         }
         let grown = |(before, bucket): &(f64, [ByteSet; DEPTH])| {
             let union: [ByteSet; DEPTH] = std::array::from_fn(|offset| bucket[offset].union(&sets[offset]));
-            (mass(&union) - before, union)
+            let runs = runs_of(&union).len() > runs_of(bucket).union(&runs_of(&sets)).len();
+            (mass(&union) - before + if runs { RUNS } else { 0.0 }, union)
         };
         let best = shared.iter().map(grown).enumerate().min_by(|(_, a), (_, b)| a.0.total_cmp(&b.0));
         match best {
             Some((index, (growth, union))) if growth <= CHEAP || shared.len() >= buckets => {
-                shared[index] = (shared[index].0 + growth, union);
+                shared[index] = (mass(&union), union);
             }
             _ => shared.push((own, sets)),
         }

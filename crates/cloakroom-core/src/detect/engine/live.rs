@@ -4,28 +4,30 @@
 use cloakroom_prefilter::{ByteSet, is_token};
 
 use super::beginning::{DEPTH, is_word};
-use super::trigger::MAX_COUNTED_RUN;
+use super::trigger::{MAX_COUNTED_RUN, Runs};
 use super::watch::Way;
 
-/// Pairs of bytes that say which words of a row to look at.
-const PAIRS: usize = 3;
+/// Words that are combined at once.
+const LANES: usize = 4;
+type Chunk = [u64; LANES];
+/// By byte. Two more than there are: with a distance of 8,192 bytes, the rows of equal bytes would share one line of the cache.
+type Row = [Chunk; 258];
+/// How many bytes say which chunks to look at.
+const TELLING: usize = 4;
 
-/// The table. Shapes for word starts come first, those for anywhere begin with a word of their own.
+/// Which bit stands for a word in a mask of chunks; the last one stands for all further chunks.
+pub(crate) fn chunk_bit(word: usize) -> u32 {
+    1 << (word / LANES).min(31)
+}
+
+/// The table. Shapes for word starts come first, those for anywhere begin with a chunk of their own.
 pub(crate) struct LiveTable {
-    /// Bytes that no shape tells apart have one class.
-    class: [u8; 256],
-    classes: usize,
-    /// Words in a row.
-    words: usize,
-    /// Words of shapes for word starts; the rest is for anywhere.
-    start_words: usize,
-    /// The words of shapes for anywhere, one bit each; the last bit stands for all further words.
-    anywhere_words: u64,
-    /// By offset, class and word.
-    rows: Vec<u64>,
-    /// For each of the first pairs of bytes, by their classes: the words that have a bit for both, one bit each; the last bit stands
-    /// for all further words.
-    words_of_pairs: [Vec<u64>; PAIRS],
+    /// By chunk, offset and byte.
+    rows: Vec<[Row; DEPTH]>,
+    /// Chunks of shapes for word starts; the rest is for anywhere.
+    start_chunks: usize,
+    /// For each of the first bytes: the chunks that have a bit for it.
+    telling: [[u32; 256]; TELLING],
     /// The bits that depend on how long the run at the beginning is.
     long: Vec<u64>,
     /// By length of the run of word characters, and of token characters, and by word.
@@ -36,13 +38,14 @@ pub(crate) struct LiveTable {
 impl LiveTable {
     /// The bit of a start shape is its number; that of an anywhere shape is [`LiveTable::first_anywhere`] and its number.
     pub(crate) fn new(start: &[Way<'_>], anywhere: &[Way<'_>]) -> Self {
-        let start_words = start.len().div_ceil(64);
-        let words = start_words + anywhere.len().div_ceil(64);
+        let start_chunks = start.len().div_ceil(64 * LANES);
+        let chunks = start_chunks + anywhere.len().div_ceil(64 * LANES);
+        let words = chunks * LANES;
         let numbered = || {
             let start = (0..).zip(start.iter().map(|way| way.entry));
-            start.chain((start_words * 64..).zip(anywhere.iter().map(|way| way.entry)))
+            start.chain((start_chunks * LANES * 64..).zip(anywhere.iter().map(|way| way.entry)))
         };
-        // Classes: bytes with the same bits everywhere.
+        // Bytes with the same bits everywhere are of one class: one of each is looked at.
         let mut class = [0_u8; 256];
         let mut representatives: Vec<u8> = Vec::new();
         let sets: Vec<ByteSet> = {
@@ -64,32 +67,36 @@ impl LiveTable {
             }
             class[usize::from(byte)] = number;
         }
-        let classes = representatives.len();
-        let mut rows = vec![0_u64; DEPTH * classes * words];
+        let mut rows = vec![[[[0; LANES]; 258]; DEPTH]; chunks];
         for (bit, entry) in numbered() {
+            let (word, bit) = (bit / 64, bit % 64);
             for (offset, set) in entry.beginning.sets.iter().enumerate() {
-                for (number, byte) in representatives.iter().enumerate() {
-                    if set.contains(*byte) {
-                        rows[(offset * classes + number) * words + bit / 64] |= 1 << (bit % 64);
+                let row = &mut rows[word / LANES][offset];
+                for byte in representatives.iter().filter(|byte| set.contains(**byte)) {
+                    row[usize::from(*byte)][word % LANES] |= 1 << bit;
+                }
+            }
+        }
+        let mut telling = [[0; 256]; TELLING];
+        for byte in 0..256 {
+            let like = usize::from(representatives[usize::from(class[byte])]);
+            for (chunk, rows) in rows.iter_mut().enumerate() {
+                for (offset, row) in rows.iter_mut().enumerate() {
+                    row[byte] = row[like];
+                    if offset < TELLING && row[byte] != [0; LANES] {
+                        telling[offset][byte] |= chunk_bit(chunk * LANES);
                     }
                 }
             }
         }
-        let words_of_pairs = std::array::from_fn(|pair| {
-            let row = |offset: usize, class: usize| &rows[(offset * classes + class) * words..][..words];
-            let of = |classes_of_pair: usize| {
-                let (first, second) = (classes_of_pair / classes, classes_of_pair % classes);
-                let both = row(2 * pair, first).iter().zip(row(2 * pair + 1, second));
-                let with_bits = (0_u32..).zip(both).filter(|(_, (first, second))| *first & *second != 0);
-                with_bits.fold(0, |mask, (word, _)| mask | 1_u64 << word.min(63))
-            };
-            (0..classes * classes).map(of).collect()
-        });
         let mut long = vec![0_u64; words];
         let (mut word_runs, mut token_runs) =
             (vec![u64::MAX; (MAX_COUNTED_RUN + 1) * words], vec![u64::MAX; (MAX_COUNTED_RUN + 1) * words]);
         for (bit, entry) in numbered() {
-            let Some(runs) = entry.runs else { continue };
+            let runs = entry.runs;
+            if runs == Runs::ANY {
+                continue;
+            }
             long[bit / 64] |= 1 << (bit % 64);
             for length in 0..=MAX_COUNTED_RUN {
                 for (rows, lengths) in [(&mut word_runs, runs.word), (&mut token_runs, runs.token)] {
@@ -99,70 +106,60 @@ impl LiveTable {
                 }
             }
         }
-        let anywhere_words = u64::MAX << start_words.min(63);
-        Self { class, classes, words, start_words, anywhere_words, rows, words_of_pairs, long, word_runs, token_runs }
+        Self { rows, start_chunks, telling, long, word_runs, token_runs }
     }
 
     /// The bit of the first shape for anywhere.
     pub(crate) fn first_anywhere(&self) -> usize {
-        self.start_words * 64
+        self.start_chunks * LANES * 64
     }
 
     /// Words in a row of bits.
     pub(crate) fn words(&self) -> usize {
-        self.words
+        self.rows.len() * LANES
     }
 
     /// Calls `each` with the bits of the ways to begin that fit these bytes, a word of 64 at a time; `begins` says whether a word
-    /// can begin there, `matter` which words are asked for (the last bit: all further ones), `lengths` how many word characters and
+    /// can begin there, `matter` which chunks are asked for (see [`chunk_bit`]), `lengths` how many word characters and
     /// how many token characters stand there, up to [`MAX_COUNTED_RUN`].
     #[inline]
     pub(crate) fn for_each(
         &self,
         bytes: &[u8; DEPTH],
         begins: bool,
-        matter: u64,
-        mut lengths: impl FnMut() -> (usize, usize),
+        matter: u32,
+        lengths: impl Fn() -> (usize, usize),
         mut each: impl FnMut(usize, u64),
     ) {
-        let mut classes = [0; DEPTH];
-        let mut left = matter & if begins { u64::MAX } else { self.anywhere_words };
-        for (pair, words) in self.words_of_pairs.iter().enumerate() {
-            for offset in [2 * pair, 2 * pair + 1] {
-                classes[offset] = usize::from(self.class[usize::from(bytes[offset])]);
-            }
-            left &= words[classes[2 * pair] * self.classes + classes[2 * pair + 1]];
+        let mut left = matter & if begins { u32::MAX } else { u32::MAX << self.start_chunks.min(31) };
+        for (telling, byte) in self.telling.iter().zip(bytes) {
+            left &= telling[usize::from(*byte)];
         }
-        if left == 0 {
-            return;
-        }
-        for offset in 2 * PAIRS..DEPTH {
-            classes[offset] = usize::from(self.class[usize::from(bytes[offset])]);
-        }
-        let rows: [&[u64]; DEPTH] = std::array::from_fn(|offset| {
-            let row = (offset * self.classes + classes[offset]) * self.words;
-            &self.rows[row..row + self.words]
-        });
-        let mut lengths_here = None;
         while left != 0 {
-            let word = left.trailing_zeros() as usize;
+            let first = left.trailing_zeros() as usize;
             left &= left - 1;
-            // The last bit stands for all further words.
-            for word in word..if word < 63 { word + 1 } else { self.words } {
-                // A few at a time: most have no bit left after the first.
-                let mut live = u64::MAX;
-                for rows in rows.chunks(4) {
-                    live &= rows.iter().fold(u64::MAX, |live, row| live & row[word]);
-                    if live == 0 {
-                        break;
+            let last = if first < 31 { first + 1 } else { self.rows.len() };
+            for (chunk, rows) in self.rows[..last].iter().enumerate().skip(first) {
+                // Straight through: branches here would be guessed wrong too often.
+                let mut live = [u64::MAX; LANES];
+                for (row, byte) in rows.iter().zip(bytes) {
+                    for (live, row) in live.iter_mut().zip(&row[usize::from(*byte)]) {
+                        *live &= row;
                     }
                 }
-                if live & self.long[word] != 0 {
-                    let (in_word, in_token) = *lengths_here.get_or_insert_with(&mut lengths);
-                    live &= self.word_runs[in_word * self.words + word] & self.token_runs[in_token * self.words + word];
+                if live.iter().fold(0, |any, live| any | live) == 0 {
+                    continue;
                 }
-                if live != 0 {
-                    each(word, live);
+                for (lane, mut live) in live.into_iter().enumerate() {
+                    let word = chunk * LANES + lane;
+                    if live != 0 && live & self.long[word] != 0 {
+                        let (in_word, in_token) = lengths();
+                        let words = self.words();
+                        live &= self.word_runs[in_word * words + word] & self.token_runs[in_token * words + word];
+                    }
+                    if live != 0 {
+                        each(word, live);
+                    }
                 }
             }
         }
@@ -184,7 +181,7 @@ mod tests {
 
     #[test]
     fn finds_the_shapes_that_can_begin() {
-        let of = |pattern: &str| Entry { beginning: Beginning::of(&parse(pattern).unwrap()).unwrap(), runs: None };
+        let of = |pattern: &str| Entry { beginning: Beginning::of(&parse(pattern).unwrap()).unwrap(), runs: Runs::ANY };
         let start: Vec<Entry> =
             (0..70).map(|n| of(&format!(r"\b{}x[0-9]{{3}}\b", char::from(b'A' + n % 26)))).collect();
         let anywhere = [of("secret=")];
@@ -197,7 +194,7 @@ mod tests {
             table.for_each(
                 text,
                 begins,
-                u64::MAX,
+                u32::MAX,
                 || run_lengths(text),
                 |word, bits| found.extend((0..64).filter(|bit| bits >> bit & 1 == 1).map(|bit| word * 64 + bit)),
             );

@@ -155,7 +155,7 @@ impl Engine {
                 // Those that begin with the same kind of byte stand together, so that few words of the table matter for a byte. Where
                 // phrases say which words matter, the rules of a country stand together as they are.
                 start.sort_by_cached_key(|way| {
-                    (way.entry.runs.is_some(), way.entry.beginning.sets.map(|set| kinds_in(&set)))
+                    (way.entry.runs.begin_with_token(), way.entry.beginning.sets.map(|set| kinds_in(&set)))
                 });
             }
             Watch::new(kernel, &start, &anywhere)
@@ -200,10 +200,11 @@ impl Engine {
         near.begin(&self.phrases, judge.names());
         for from in (from..to).step_by(BLOCK) {
             let to = to.min(from + BLOCK);
+            // First, so that what the judge asks for then was read already.
+            near.read(&self.phrases, judge, text, from, to);
             self.free.look(&mut Open, text, from, to, buffers, |at, shape| {
                 self.begin(shape, judge, text, at, ends, &mut emit);
             });
-            near.read(&self.phrases, judge, text, from, to);
             while let Some(range) = near.next_range() {
                 self.gated.look(&mut near.gate(&self.phrases), text, range.start, range.end, buffers, |at, shape| {
                     self.begin(shape, judge, text, at, ends, &mut emit);

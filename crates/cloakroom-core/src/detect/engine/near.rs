@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use super::live::chunk_bit;
 use super::watch::{Gate, Watch};
 use crate::detect::context::{AFTER, BEFORE, ContextIndex};
 use crate::detect::judge::Judge;
@@ -52,8 +53,8 @@ impl Phrases {
 #[derive(Default)]
 struct Bits {
     bits: Vec<u64>,
-    /// The words that have any, the last bit for all further words.
-    words: u64,
+    /// The chunks that have any.
+    chunks: u32,
 }
 
 impl Bits {
@@ -61,14 +62,14 @@ impl Bits {
     fn add(&mut self, bits: &[(u16, u64)]) {
         for (word, bits) in bits {
             self.bits[usize::from(*word)] |= bits;
-            self.words |= 1 << (*word).min(63);
+            self.chunks |= chunk_bit(usize::from(*word));
         }
     }
 
     #[inline]
     fn copy(&mut self, other: &Self) {
         self.bits.clone_from(&other.bits);
-        self.words = other.words;
+        self.chunks = other.chunks;
     }
 }
 
@@ -92,10 +93,10 @@ pub(crate) struct Near {
 impl Near {
     /// For a text, with the phrases in its names.
     pub(crate) fn begin(&mut self, phrases: &Phrases, names: &[u32]) {
-        if self.always.words != 0 || self.always.bits.len() != phrases.words {
+        if self.always.chunks != 0 || self.always.bits.len() != phrases.words {
             self.always.bits.clear();
             self.always.bits.resize(phrases.words, 0);
-            self.always.words = 0;
+            self.always.chunks = 0;
         }
         for node in names {
             self.always.add(&phrases.bits[*node as usize]);
@@ -118,7 +119,7 @@ impl Near {
     /// The next range of the block in which anything is looked for.
     #[inline]
     pub(crate) fn next_range(&mut self) -> Option<Range<usize>> {
-        if self.always.words != 0 {
+        if self.always.chunks != 0 {
             let range = self.from..self.to;
             self.from = self.to;
             return (!range.is_empty()).then_some(range);
@@ -155,7 +156,7 @@ pub(crate) struct NearGate<'n> {
 
 impl Gate for NearGate<'_> {
     #[inline]
-    fn go_to(&mut self, at: usize) -> u64 {
+    fn go_to(&mut self, at: usize) -> u32 {
         let Near { marks, seen, here, always, .. } = &mut *self.near;
         let is_behind = |mark: Option<&(usize, u32)>| mark.is_some_and(|(end, _)| end + BEFORE <= at);
         let is_reached = |mark: Option<&(usize, u32)>| mark.is_some_and(|(end, _)| *end <= at + AHEAD);
@@ -172,7 +173,7 @@ impl Gate for NearGate<'_> {
                 here.add(&self.phrases.bits[*node as usize]);
             }
         }
-        here.words
+        here.chunks
     }
 
     #[inline]

@@ -37,13 +37,12 @@ pub(crate) enum Trigger {
 /// A way to begin.
 pub(crate) struct Entry {
     pub(crate) beginning: Beginning,
-    /// For those that begin with a long run of token characters.
-    pub(crate) runs: Option<Runs>,
+    pub(crate) runs: Runs,
 }
 
 /// How long the run of word characters, and that of token characters, at the beginning of a match may be: bit `n` for a run of
 /// `n`, the last one for longer ones.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Runs {
     pub(crate) word: u128,
     pub(crate) token: u128,
@@ -51,6 +50,25 @@ pub(crate) struct Runs {
 
 /// Longer runs count as this long.
 pub(crate) const MAX_COUNTED_RUN: usize = 96;
+/// Where matches do not begin with a long run of token characters, runs of this length and more are not told apart.
+const MAX_SHORT_RUN: usize = 24;
+/// Beginnings that fit less of ordinary text than this are not made more telling.
+const RARE: f64 = 1e-6;
+
+impl Runs {
+    /// Any lengths.
+    pub(crate) const ANY: Self = Self { word: u128::MAX, token: u128::MAX };
+
+    /// True when there are so many word characters at least.
+    pub(crate) fn begin_with_word(&self) -> bool {
+        self.word & ((1 << LONG_RUN) - 1) == 0
+    }
+
+    /// True when there are so many token characters at least.
+    pub(crate) fn begin_with_token(&self) -> bool {
+        self.token & ((1 << LONG_RUN) - 1) == 0
+    }
+}
 
 impl Entry {
     fn of(hir: &Hir) -> Result<Self, String> {
@@ -58,19 +76,22 @@ impl Entry {
     }
 
     fn with(hir: &Hir, beginning: Beginning) -> Result<Self, String> {
-        let token: ByteSet = (0..=255).filter(|byte| is_token(*byte)).collect();
-        let is_long = |sets: &[ByteSet]| sets.iter().all(|set| set.intersection(&token) == *set);
-        if beginning.inside_words || !is_long(&beginning.sets) {
-            return Ok(Self { beginning, runs: None });
-        }
-        let nfa = nfa(&head(hir, MAX_COUNTED_RUN + 1))?;
-        let lengths = first_runs(&nfa, &token, MAX_COUNTED_RUN);
-        if lengths & ((1 << LONG_RUN) - 1) != 0 {
-            return Ok(Self { beginning, runs: None });
+        if beginning.inside_words || beginning.mass() < RARE {
+            return Ok(Self { beginning, runs: Runs::ANY });
         }
         let word: ByteSet = (0..=255).filter(|byte| is_word(*byte)).collect();
-        let runs = Runs { word: first_runs(&nfa, &word, MAX_COUNTED_RUN), token: lengths };
-        Ok(Self { beginning, runs: Some(runs) })
+        let token: ByteSet = (0..=255).filter(|byte| is_token(*byte)).collect();
+        if beginning.sets.iter().all(|set| set.intersection(&token) == *set) {
+            let nfa = nfa(&head(hir, MAX_COUNTED_RUN + 1))?;
+            let token = first_runs(&nfa, &token, MAX_COUNTED_RUN);
+            let word = first_runs(&nfa, &word, MAX_COUNTED_RUN);
+            return Ok(Self { beginning, runs: Runs { word, token } });
+        }
+        let mut word = first_runs(&nfa(&head(hir, MAX_SHORT_RUN + 1))?, &word, MAX_SHORT_RUN);
+        if word >> MAX_SHORT_RUN != 0 {
+            word |= u128::MAX << MAX_SHORT_RUN;
+        }
+        Ok(Self { beginning, runs: Runs { word, token: u128::MAX } })
     }
 }
 
@@ -210,7 +231,7 @@ impl Trigger {
             }
         }
         let mass = entries.iter().map(|entry| entry.beginning.mass()).sum::<f64>();
-        let long = entries.iter().all(|entry| entry.runs.is_some());
+        let long = entries.iter().all(|entry| entry.runs.begin_with_token());
         match (beginning.inside_words, inner(hir)?) {
             (false, Some((inner, of_inner))) if mass > COMMON_START.max(of_inner * WALK_BACK) && !long => Ok(inner),
             (false, _) => Ok(Self::Start(entries)),
@@ -232,7 +253,7 @@ fn inner(hir: &Hir) -> Result<Option<(Trigger, f64)>, String> {
             && literal.0.first().is_some_and(|byte| !last.contains(*byte))
         {
             let rest = Hir::concat(parts[index..].to_vec());
-            let entry = Entry { beginning: Beginning::of(&rest)?, runs: None };
+            let entry = Entry { beginning: Beginning::of(&rest)?, runs: Runs::ANY };
             let share = entry.beginning.mass();
             return Ok(Some((Trigger::Inner { entry, class, most, last, rest }, share)));
         }
@@ -325,12 +346,15 @@ mod tests {
 
     #[test]
     fn lengths_of_runs() {
-        let runs = |pattern: &str| Entry::of(&parse(pattern).unwrap()).unwrap().runs.unwrap();
+        let runs = |pattern: &str| Entry::of(&parse(pattern).unwrap()).unwrap().runs;
         assert_eq!(runs(r"\b[a-z]{20}\b").word, 1 << 20);
         assert_eq!(runs(r"\b[a-z]{20,21}\b").word, 0b11 << 20);
         assert_eq!(runs(r"\b[a-z0-9]{8}-[a-z0-9]{12}\b").word, 1 << 8);
         assert_eq!(runs(r"\b[\w-]{20}").token & 0xF_FFFF, 0);
-        assert!(Entry::of(&parse(r"\b[a-z]{9,20}\b").unwrap()).unwrap().runs.is_none());
+        assert_eq!(runs(r"\b[0-9]{9,11}\b").word, 0b111 << 9);
+        assert_eq!(runs(r"\b[0-9]{3}[ -]?[0-9]{4}\b").word, 1 << 3 | 1 << 7);
+        assert_eq!(runs(r"\b[0-9]{3}[ -][0-9a-f]{4}").word, 1 << 3);
+        assert!(runs(r"\b[a-z]{20}\b").begin_with_word() && !runs(r"\b[0-9]{9,11}\b").begin_with_word());
     }
 
     #[test]

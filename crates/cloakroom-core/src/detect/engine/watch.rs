@@ -1,7 +1,7 @@
 //! Watches a text for places where one of some shapes could begin: the prefilter names them, the live table says which shapes.
 
 use cloakroom_prefilter::{
-    ANYWHERE_BUCKETS, BLOCK, Kernel, LONG_RUN, LongRuns, Prefilter, Run, START_BUCKETS, Tokens, WORDS,
+    ANYWHERE_BUCKETS, BLOCK, Kernel, LongRuns, Prefilter, Run, START_BUCKETS, Tokens, WORDS,
     run_lengths as prefilter_lengths,
 };
 
@@ -33,17 +33,14 @@ impl Way<'_> {
     /// True when it is found by the long run at its beginning, false when its first bytes tell enough. Values that may go on from
     /// others are found by a run only when there is no other way: every part of every path is one to look at, then.
     fn is_found_by_run(&self) -> bool {
-        let mass = mass(&self.entry.beginning.sets[..cloakroom_prefilter::DEPTH]);
-        self.entry.runs.is_some() && mass > if self.alone { 0.0 } else { TELLING }
-    }
-
-    fn begins_with_word_run(&self) -> bool {
-        self.entry.runs.is_some_and(|runs| runs.word & ((1 << LONG_RUN) - 1) == 0)
+        let common = match (self.alone, self.entry.runs.begin_with_word()) {
+            (true, _) => 0.0,
+            (false, true) => 1e-5,
+            (false, false) => 1e-3,
+        };
+        self.entry.runs.begin_with_token() && mass(&self.entry.beginning.sets[..cloakroom_prefilter::DEPTH]) > common
     }
 }
-
-/// Beginnings that fit less of ordinary text than this are told by their first bytes.
-const TELLING: f64 = 1e-5;
 
 /// What the prefilter says of a block, kept from block to block.
 pub(crate) struct Buffers {
@@ -59,9 +56,8 @@ impl Default for Buffers {
 
 /// Which bits matter at a place.
 pub(crate) trait Gate {
-    /// Goes to a place, which lies behind the one before; says which words of the live table have bits that matter there, the last
-    /// bit for all further words.
-    fn go_to(&mut self, at: usize) -> u64;
+    /// Goes to a place, which lies behind the one before; says which chunks of the live table have bits that matter there.
+    fn go_to(&mut self, at: usize) -> u32;
     /// The bits of a word that matter.
     fn bits(&self, word: usize) -> u64;
 }
@@ -71,8 +67,8 @@ pub(crate) struct Open;
 
 impl Gate for Open {
     #[inline]
-    fn go_to(&mut self, _: usize) -> u64 {
-        u64::MAX
+    fn go_to(&mut self, _: usize) -> u32 {
+        u32::MAX
     }
     #[inline]
     fn bits(&self, _: usize) -> u64 {
@@ -85,8 +81,9 @@ impl Watch {
     pub(crate) fn new(kernel: Kernel, start: &[Way<'_>], anywhere: &[Way<'_>]) -> Self {
         let live = LiveTable::new(start, anywhere);
         let (by_run, by_bytes): (Vec<&Way<'_>>, Vec<&Way<'_>>) = start.iter().partition(|way| way.is_found_by_run());
-        let of_tokens: Vec<&&Way<'_>> = by_run.iter().filter(|way| !way.begins_with_word_run()).collect();
-        let tokens = match (of_tokens.is_empty(), of_tokens.iter().all(|way| way.alone)) {
+        let of_tokens: Vec<&&Way<'_>> = by_run.iter().filter(|way| !way.entry.runs.begin_with_word()).collect();
+        let begins_word = |way: &Way<'_>| way.entry.beginning.apart.iter().all(is_word);
+        let tokens = match (of_tokens.is_empty(), of_tokens.iter().all(|way| way.alone && begins_word(way))) {
             (true, _) => Tokens::No,
             (false, true) => Tokens::Alone,
             (false, false) => Tokens::All,
@@ -138,7 +135,7 @@ impl Watch {
                     let matter = gate.go_to(at);
                     if matter != 0 {
                         let lengths = || {
-                            let known = prefilter_lengths(&buffers.runs[..words], at - block);
+                            let known = prefilter_lengths(&buffers.runs[..words], at - block, MAX_COUNTED_RUN);
                             known.unwrap_or_else(|| live::run_lengths(&text[at..]))
                         };
                         self.candidate(gate, matter, text, at, lengths, &mut each);
@@ -153,7 +150,7 @@ impl Watch {
     fn candidate(
         &self,
         gate: &impl Gate,
-        matter: u64,
+        matter: u32,
         text: &[u8],
         at: usize,
         lengths: impl Fn() -> (usize, usize),
@@ -170,10 +167,6 @@ impl Watch {
             }
         };
         let begins = at == 0 || !(is_word(bytes[0]) && is_word(text[at - 1]));
-        let lengths = || {
-            let (word, token) = lengths();
-            (word.min(MAX_COUNTED_RUN), token.min(MAX_COUNTED_RUN))
-        };
         self.live.for_each(bytes, begins, matter, lengths, |word, live| {
             let mut live = live & gate.bits(word);
             if live & self.alone[word] != 0 && joined_before(text, at) {
