@@ -54,3 +54,24 @@ fn ids_are_unique_and_rules_are_well_formed() {
     }
     report(&complaints);
 }
+
+/// Baselines, allow lists and policies name rules and entities: none goes or is renamed unseen.
+#[test]
+fn the_list_of_ids_is_the_one_on_record() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/rules/ids.txt");
+    let mut lines: Vec<String> = built_in().iter().map(|rule| format!("{} {}\n", rule.id, rule.entity)).collect();
+    lines.sort_unstable();
+    let list = lines.concat();
+    if std::env::var_os("UPDATE_IDS").is_some() {
+        std::fs::write(path, &list).expect("rules/ids.txt can be written");
+    }
+    let on_record = std::fs::read_to_string(path).expect("rules/ids.txt is there");
+    let of = |text: &str| text.lines().map(str::to_owned).collect::<BTreeSet<_>>();
+    let (now, before) = (of(&list), of(&on_record));
+    assert!(
+        list == on_record,
+        "rules/ids.txt says otherwise; gone: {:?}; new: {:?}. When that is meant: UPDATE_IDS=1 cargo test -p cloakroom-core the_list_of_ids",
+        before.difference(&now).collect::<Vec<_>>(),
+        now.difference(&before).collect::<Vec<_>>()
+    );
+}
