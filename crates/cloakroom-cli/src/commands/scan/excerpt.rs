@@ -110,14 +110,23 @@ impl Surroundings {
             to = self.after.iter().rposition(u8::is_ascii_whitespace).unwrap_or(0);
         }
         let before = masked(&self.before, &self.before_hidden, from..self.before.len());
-        let skip = before.chars().count().saturating_sub(BEFORE);
         let after = masked(&self.after, &self.after_hidden, 0..to);
-        Excerpt {
-            before: before.chars().skip(skip).collect::<String>().trim_start().to_owned(),
-            value: self.value,
-            after: after.chars().take(AFTER).collect::<String>().trim_end().to_owned(),
-        }
+        Excerpt { before: last(&before, BEFORE).to_owned(), value: self.value, after: first(&after, AFTER).to_owned() }
     }
+}
+
+/// The whole words within the last characters of a text.
+fn last(text: &str, count: usize) -> &str {
+    let Some((cut, _)) = text.char_indices().rev().nth(count) else { return text.trim_start() };
+    let rest = &text[cut..];
+    rest.find(' ').map_or("", |gap| rest[gap..].trim_start())
+}
+
+/// The whole words within the first.
+fn first(text: &str, count: usize) -> &str {
+    let Some((cut, letter)) = text.char_indices().nth(count) else { return text.trim_end() };
+    let end = cut + letter.len_utf8();
+    text[..end].rfind(' ').map_or("", |gap| text[..gap].trim_end())
 }
 
 /// What stands before a value without a gap may be the beginning of what it is a part of: back to a separator.
@@ -208,7 +217,7 @@ mod tests {
         assert_eq!(excerpt("pin ", "hunter2hunte", "", 5), "pin |************|");
         assert_eq!(
             excerpt("a@b.example 4111 1111 1111 1111 x ", "1234", " 5", 35),
-            "*********** **** **** **** **** x |****| *"
+            "*********** ************ x |****| *"
         );
         assert_eq!(excerpt("k AKIAABCDEFGHIJKLMNOPQR ", "v", "", 26), "k ************ |*|");
     }
@@ -223,8 +232,8 @@ mod tests {
     #[test]
     fn words_that_the_window_cuts_are_left_out() {
         assert_eq!(
-            excerpt("rd hunter card ", "v", " the next password is swordf", 500),
-            "hunter card |*| the next password is"
+            excerpt("rd hunter card ", "v", " where the word is swordf long", 500),
+            "hunter card |*| where the word is"
         );
         assert_eq!(excerpt("cret", "v", "", 500), "|*|");
     }
