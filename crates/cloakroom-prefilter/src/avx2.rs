@@ -8,7 +8,7 @@ use std::arch::x86_64::{
     _mm256_srli_epi16,
 };
 
-use crate::{ANYWHERE_GROUP, DEPTH, Run, Tables};
+use crate::{DEPTH, Run, Tables};
 
 /// # Safety
 /// The machine has AVX2; `text` has at least `64 * words + DEPTH - 1` bytes, `masks` and `runs` at least `words`.
@@ -76,7 +76,7 @@ unsafe fn half_word(tables: &Tables, text: *const u8) -> (u32, u32, u32, u32) {
     let bits = |left: __m256i| !(_mm256_movemask_epi8(_mm256_cmpeq_epi8(left, zero)) as u32);
     let mut anywhere = zero;
     for number in 0..tables.anywhere_groups {
-        anywhere = _mm256_or_si256(anywhere, group(ANYWHERE_GROUP + number));
+        anywhere = _mm256_or_si256(anywhere, group(tables.start_groups + number));
     }
     let mut start = zero;
     for number in 0..tables.start_groups {

@@ -17,6 +17,12 @@ impl Letters {
     #[inline]
     pub fn at(text: &[u8], at: usize) -> Self {
         if let Some(bytes) = text[at..].first_chunk() {
+            #[cfg(target_arch = "x86_64")]
+            #[allow(unsafe_code, reason = "call of a function for instructions that the machine has")]
+            if is_x86_feature_detected!("avx512bw") {
+                // SAFETY: checked.
+                return unsafe { Self::of_64_by_avx512(bytes) };
+            }
             return Self::of_64(bytes);
         }
         let shift = 64 - (text.len() - at) as u32;
@@ -43,6 +49,26 @@ impl Letters {
             letters.capital |= u64::from(byte.is_ascii_uppercase()) << at;
         }
         letters
+    }
+
+    /// Of 64 bytes.
+    ///
+    /// # Safety
+    /// The machine has AVX-512 F and BW.
+    #[cfg(target_arch = "x86_64")]
+    #[target_feature(enable = "avx512f,avx512bw")]
+    #[allow(unsafe_code, reason = "an unaligned load from an array of its length")]
+    unsafe fn of_64_by_avx512(text: &[u8; 64]) -> Self {
+        use std::arch::x86_64::{
+            _mm512_cmple_epu8_mask, _mm512_loadu_si512, _mm512_movepi8_mask, _mm512_set1_epi8, _mm512_sub_epi8,
+        };
+        // SAFETY: 64 bytes are loaded from an array of 64.
+        let bytes = unsafe { _mm512_loadu_si512(text.as_ptr().cast()) };
+        let letters = |first: u8| {
+            let from_first = _mm512_sub_epi8(bytes, _mm512_set1_epi8(first as i8));
+            _mm512_cmple_epu8_mask(from_first, _mm512_set1_epi8(25))
+        };
+        Self { small: letters(b'a'), capital: letters(b'A'), beyond: _mm512_movepi8_mask(bytes) }
     }
 
     /// Of 64 bytes; by SSE2, which every x86-64 has.

@@ -8,7 +8,7 @@
 //! Patterns that begin with a long run of word or token characters (keys, hashes) tell little by their first eight bytes: every
 //! long word fits. For them there is one more question: does a run of [`LONG_RUN`] such characters begin here?
 //!
-//! Three kernels, chosen when the program runs: AVX-512 (VBMI: one instruction looks 64 bytes up in a table of 128), AVX2
+//! Three kernels, chosen when the program runs: AVX-512 (VBMI: one instruction looks 64 bytes up in a table of 64), AVX2
 //! (two tables of 16 for the halves of a byte, as in Hyperscan's Teddy), and a portable one. This is the only crate of the
 //! workspace with `unsafe` code: the kernels' loads and intrinsics.
 
@@ -17,20 +17,22 @@ mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
 mod byte_set;
+mod classes;
 mod letters;
 mod portable;
 
 use std::ops::Range;
 
 pub use byte_set::ByteSet;
+use classes::CLASSES;
 pub use letters::Letters;
 
 /// How many bytes of a pattern's beginning are looked at.
 pub const DEPTH: usize = 8;
-/// Buckets for positions where a word can begin.
+/// Buckets in all.
+pub const BUCKETS: usize = 64;
+/// Of them, at most for positions where a word can begin. Those for any position may have the others.
 pub const START_BUCKETS: usize = 48;
-/// Buckets for any position.
-pub const ANYWHERE_BUCKETS: usize = 16;
 /// Characters that a long run has at least: letters, digits, `_`, and for tokens the signs of [`is_token`].
 pub const LONG_RUN: usize = 15;
 /// Positions that one call of [`Prefilter::candidates`] answers for.
@@ -39,8 +41,7 @@ pub const BLOCK: usize = 4096;
 pub const WORDS: usize = BLOCK / 64;
 
 /// Buckets are looked up eight at a time: one bit each in a byte.
-const GROUPS: usize = (START_BUCKETS + ANYWHERE_BUCKETS) / 8;
-const ANYWHERE_GROUP: usize = START_BUCKETS / 8;
+const GROUPS: usize = BUCKETS / 8;
 
 /// What the first bytes of a group of patterns may be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -92,15 +93,17 @@ pub struct Prefilter {
 /// What the kernels read.
 #[repr(C, align(64))]
 struct Tables {
-    /// By group, offset and byte below 128: the buckets that allow it. Byte 1 stands for all bytes from 128 on, too.
-    ascii: [[[u8; 128]; DEPTH]; GROUPS],
+    /// By byte below 128: its class. Byte 1 stands for all bytes from 128 on, too.
+    class: [u8; 128],
+    /// By group, offset and class: the buckets that allow it.
+    by_class: [[[u8; CLASSES]; DEPTH]; GROUPS],
     /// By group and offset, for the low and the high half of a byte; twice the same 16, for both halves of a register.
     nibbles: [[[[u8; 32]; 2]; DEPTH]; GROUPS],
     /// By offset and byte: all buckets, one bit each.
     exact: [[u64; 256]; DEPTH],
-    /// Groups for word starts that have a bucket at all, from 0.
+    /// The first groups are for word starts.
     start_groups: usize,
-    /// Groups for anywhere that have a bucket at all, from the first of them.
+    /// The next ones are for anywhere.
     anywhere_groups: usize,
 }
 
@@ -119,19 +122,23 @@ impl Prefilter {
     #[must_use]
     pub fn with_kernel(kernel: Kernel, start: &[Bucket], anywhere: &[Bucket], long_runs: LongRuns) -> Self {
         let kernel = if Kernel::available().contains(&kernel) { kernel } else { Kernel::Portable };
+        let start_groups = start.len().min(START_BUCKETS).div_ceil(8);
+        let first_anywhere = 8 * start_groups;
         let mut tables = Box::new(Tables {
-            ascii: [[[0; 128]; DEPTH]; GROUPS],
+            class: [0; 128],
+            by_class: [[[0; CLASSES]; DEPTH]; GROUPS],
             nibbles: [[[[0; 32]; 2]; DEPTH]; GROUPS],
             exact: [[0; 256]; DEPTH],
-            start_groups: start.len().min(START_BUCKETS).div_ceil(8),
-            anywhere_groups: anywhere.len().min(ANYWHERE_BUCKETS).div_ceil(8),
+            start_groups,
+            anywhere_groups: anywhere.len().min(BUCKETS - first_anywhere).div_ceil(8),
         });
         for (number, bucket) in start.iter().enumerate() {
             tables.add(number.min(START_BUCKETS - 1), bucket);
         }
         for (number, bucket) in anywhere.iter().enumerate() {
-            tables.add(START_BUCKETS + number.min(ANYWHERE_BUCKETS - 1), bucket);
+            tables.add((first_anywhere + number).min(BUCKETS - 1), bucket);
         }
+        tables.classify();
         Self { kernel, long_runs, tables }
     }
 
@@ -141,16 +148,11 @@ impl Prefilter {
         self.kernel
     }
 
-    /// Candidates among the positions of a range of a text, the first [`BLOCK`] of them: bit `i` of word `w` is position
-    /// `range.start + 64 w + i`. `runs` says more of the same words. Returns the number of words filled. Bytes before the range
+    /// Candidates among the positions of a range of a text, the first [`BLOCK`] of them: bit `i` of word `w` of the masks is
+    /// position `range.start + 64 w + i`; the runs say more of the same words. Returns the number of words filled. Bytes before the range
     /// are looked at for word starts, bytes behind it for what follows; behind the end of the text zero bytes are assumed.
-    pub fn candidates(
-        &self,
-        text: &[u8],
-        range: Range<usize>,
-        masks: &mut [u64; WORDS],
-        runs: &mut [Run; WORDS + 1],
-    ) -> usize {
+    pub fn candidates(&self, text: &[u8], range: Range<usize>, buffers: &mut Buffers) -> usize {
+        let Buffers { classes, masks, runs } = buffers;
         let from = range.start;
         let to = range.end.min(text.len()).min(from.saturating_add(BLOCK));
         if from >= to {
@@ -168,7 +170,7 @@ impl Prefilter {
         let mut carry = from > 0 && is_word(text[from - 1]);
         // One word more than there are: what follows the block is not known, and may be a token.
         runs[words] = Run { begins: 0, words: u64::MAX, tokens: u64::MAX };
-        self.run(&text[from..], direct, &mut carry, &mut masks[..direct], runs);
+        self.run(&text[from..], direct, &mut carry, classes, &mut masks[..direct], runs);
         let mut done = direct;
         while done < words {
             // The end, with zeros behind it.
@@ -176,7 +178,7 @@ impl Prefilter {
             let mut padded = [0_u8; 64 + DEPTH];
             let rest = text.len().min(at + padded.len()) - at;
             padded[..rest].copy_from_slice(&text[at..at + rest]);
-            self.run(&padded, 1, &mut carry, &mut masks[done..=done], &mut runs[done..]);
+            self.run(&padded, 1, &mut carry, classes, &mut masks[done..=done], &mut runs[done..]);
             done += 1;
         }
         if self.long_runs != LongRuns::default() {
@@ -205,16 +207,27 @@ impl Prefilter {
     /// `words` words from the beginning of `text`, which is at least `64 * words + DEPTH - 1` long when there is one; for AVX-512 the
     /// last of them may be cut short.
     #[allow(unsafe_code, reason = "calls of functions for instructions that the machine has")]
-    fn run(&self, text: &[u8], words: usize, carry: &mut bool, masks: &mut [u64], runs: &mut [Run]) {
+    fn run(
+        &self,
+        text: &[u8],
+        words: usize,
+        carry: &mut bool,
+        classes: &mut ClassBuffer,
+        masks: &mut [u64],
+        runs: &mut [Run],
+    ) {
         if words == 0 {
             return;
         }
         let needed = if self.kernel == Kernel::Avx512 { 64 * (words - 1) + 1 } else { 64 * words + DEPTH - 1 };
-        assert!(text.len() >= needed && masks.len() >= words && runs.len() >= words, "checked by the caller");
+        assert!(
+            text.len() >= needed && masks.len() >= words && runs.len() >= words && words <= WORDS,
+            "checked by the caller"
+        );
         match self.kernel {
             #[cfg(target_arch = "x86_64")]
             // SAFETY: `with_kernel` takes only kernels that this machine can run; the lengths were asserted above.
-            Kernel::Avx512 => unsafe { avx512::candidates(&self.tables, text, words, carry, masks, runs) },
+            Kernel::Avx512 => unsafe { avx512::candidates(&self.tables, text, words, carry, classes, masks, runs) },
             #[cfg(target_arch = "x86_64")]
             // SAFETY: as above.
             Kernel::Avx2 => unsafe { avx2::candidates(&self.tables, text, words, carry, masks, runs) },
@@ -223,20 +236,55 @@ impl Prefilter {
     }
 }
 
+/// The classes of the bytes of a block, and of those that follow.
+type ClassBuffer = [u8; BLOCK + 64];
+
 impl Tables {
+    /// Fills in the classes from the exact table.
+    fn classify(&mut self) {
+        let mut columns = [[0; DEPTH]; 128];
+        for (offset, exact) in self.exact.iter().enumerate() {
+            for (byte, buckets) in exact.iter().enumerate() {
+                columns[if byte < 128 { byte } else { usize::from(NON_ASCII) }][offset] |= buckets;
+            }
+        }
+        let (class, by_class) = classes::classes(&columns);
+        self.class = class;
+        for (class, column) in by_class.iter().enumerate() {
+            for (offset, buckets) in column.iter().enumerate() {
+                for (group, bits) in buckets.to_le_bytes().into_iter().enumerate() {
+                    self.by_class[group][offset][class] = bits;
+                }
+            }
+        }
+    }
+
     fn add(&mut self, number: usize, bucket: &Bucket) {
         let (group, bit) = (number / 8, 1_u8 << (number % 8));
         for (offset, set) in bucket.sets.iter().enumerate() {
             for byte in set.iter() {
                 self.exact[offset][usize::from(byte)] |= 1 << number;
-                let slot = if byte < 128 { byte } else { NON_ASCII };
-                self.ascii[group][offset][usize::from(slot)] |= bit;
                 for half in [0, 16] {
                     self.nibbles[group][offset][0][half + usize::from(byte & 15)] |= bit;
                     self.nibbles[group][offset][1][half + usize::from(byte >> 4)] |= bit;
                 }
             }
         }
+    }
+}
+
+/// What [`Prefilter::candidates`] says of a block.
+pub struct Buffers {
+    classes: ClassBuffer,
+    /// The candidates.
+    pub masks: [u64; WORDS],
+    /// What else is known.
+    pub runs: [Run; WORDS + 1],
+}
+
+impl Default for Buffers {
+    fn default() -> Self {
+        Self { classes: [0; BLOCK + 64], masks: [0; WORDS], runs: [Run::default(); WORDS + 1] }
     }
 }
 

@@ -24,9 +24,9 @@ fn expected(text: &[u8], at: usize, start: &[Bucket], anywhere: &[Bucket], runs:
 }
 
 fn all_candidates(prefilter: &Prefilter, text: &[u8], first: usize) -> Vec<usize> {
-    let (mut found, mut from, mut masks, mut runs) = (Vec::new(), first, [0; WORDS], [Run::default(); WORDS + 1]);
+    let (mut found, mut from, mut buffers) = (Vec::new(), first, Buffers::default());
     loop {
-        let words = prefilter.candidates(text, from..usize::MAX, &mut masks, &mut runs);
+        let words = prefilter.candidates(text, from..usize::MAX, &mut buffers);
         if words == 0 {
             return found;
         }
@@ -34,12 +34,12 @@ fn all_candidates(prefilter: &Prefilter, text: &[u8], first: usize) -> Vec<usize
             for most in [40, usize::MAX] {
                 let rest = text[from + at..].iter().take(most);
                 let length = |is: fn(u8) -> bool| rest.clone().take_while(|byte| is(**byte)).count();
-                if let Some(lengths) = run_lengths(&runs[..words], at, most) {
+                if let Some(lengths) = run_lengths(&buffers.runs[..words], at, most) {
                     assert_eq!(lengths, (length(is_word), length(is_token)));
                 }
             }
         }
-        for (word, mask) in masks[..words].iter().enumerate() {
+        for (word, mask) in buffers.masks[..words].iter().enumerate() {
             found.extend((0..64).filter(|bit| mask >> bit & 1 == 1).map(|bit| from + 64 * word + bit));
         }
         from += BLOCK;

@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use super::Detection;
 use super::compiled::CompiledRule;
-use super::context::{ContextIndex, ContextReader, Vote, windows};
+use super::context::{ContextIndex, ContextReader, Mark, Vote, windows};
 
 /// The rules, and what they know of contexts.
 #[derive(Clone, Copy)]
@@ -34,45 +34,43 @@ impl<'d, 'r> Judge<'d, 'r> {
     pub(crate) fn accept(&mut self, text: &[u8], rule: u32, matched: Range<usize>) -> Option<Detection> {
         let compiled = &self.rules.rules[rule as usize];
         // Most rules that need a context word do not have it: that is the cheapest to find out.
-        let whole = compiled.needs_context && !compiled.has_group();
-        if whole && self.vote(text, rule, matched.clone()) != Vote::For {
+        let for_it = compiled.needs_context && !compiled.has_group();
+        if for_it && !self.is_spoken_for(text, rule, matched.clone()) {
             return None;
         }
         let (span, validated) = compiled.accept(text, matched)?;
-        let confidence = if compiled.context_matters() {
-            match self.vote(text, rule, span.clone()) {
-                Vote::For => compiled.rule.with_context,
-                Vote::Against => compiled.rule.confidence / 2.0,
-                Vote::None => compiled.rule.confidence,
-            }
-        } else {
-            compiled.rule.confidence
+        let vote = match (for_it, compiled.context_matters()) {
+            (true, _) => Vote::For,
+            (false, true) => self.vote(text, rule, span.clone()),
+            (false, false) => Vote::None,
+        };
+        let confidence = match vote {
+            Vote::For => compiled.rule.with_context,
+            Vote::Against => compiled.rule.confidence / 2.0,
+            Vote::None => compiled.rule.confidence,
         };
         let found = Detection { start: span.start, end: span.end, rule, confidence, validated };
         (confidence >= compiled.threshold).then_some(found)
     }
 
-    /// What the names of the text and the surroundings of a span say about a rule.
+    /// Whether the names of the text or the surroundings of a span speak for a rule that needs it.
     #[inline]
-    fn vote(&mut self, text: &[u8], rule: u32, span: Range<usize>) -> Vote {
-        if self.looked != span {
-            self.windows = windows(text, span.clone());
-            self.looked = span;
-        }
-        let (before, after) = self.windows.clone();
+    fn is_spoken_for(&mut self, text: &[u8], rule: u32, span: Range<usize>) -> bool {
         let index = self.rules.context;
-        let around = before.start..after.end;
-        // One reading of both windows; what lies across the value itself is in neither.
-        let marks = self.reader.within(index, text, around);
-        if marks.is_empty() && self.reader.names.is_empty() {
-            return Vote::None;
+        if index.vote(self.reader.names.iter().copied(), rule) == Vote::For {
+            return true;
         }
-        let marks = self.reader.within(index, text, before.start..after.end);
-        let outside = marks
-            .iter()
-            .filter(|mark| mark.start >= before.start && mark.end <= before.end || mark.start >= after.start)
-            .map(|mark| mark.node);
-        let near = index.vote(outside, rule);
+        let windows = self.windows(text, span);
+        let marks = self.reader.needed(index, text, windows.0.start..windows.1.end);
+        index.vote(outside(marks, &windows), rule) == Vote::For
+    }
+
+    /// What the names of the text and the surroundings of a span say about a rule.
+    fn vote(&mut self, text: &[u8], rule: u32, span: Range<usize>) -> Vote {
+        let index = self.rules.context;
+        let windows = self.windows(text, span);
+        let marks = self.reader.all(index, text, windows.0.start..windows.1.end);
+        let near = index.vote(outside(marks, &windows), rule);
         if near == Vote::For {
             return near;
         }
@@ -82,16 +80,33 @@ impl<'d, 'r> Judge<'d, 'r> {
         }
     }
 
-    /// Calls `each` with the phrases in a part of the text: where each ends, and its node. They come in the order of their ends.
+    /// The windows around a span.
     #[inline]
-    pub(crate) fn phrases(&mut self, text: &[u8], window: Range<usize>, mut each: impl FnMut(usize, u32)) {
-        for mark in self.reader.within(self.rules.context, text, window) {
-            each(mark.end, mark.node);
+    fn windows(&mut self, text: &[u8], span: Range<usize>) -> (Range<usize>, Range<usize>) {
+        if self.looked != span {
+            self.windows = windows(text, span.clone());
+            self.looked = span;
         }
+        self.windows.clone()
+    }
+
+    /// The phrases in a part of the text that rules may need, in the order of their ends.
+    #[inline]
+    pub(crate) fn phrases(&mut self, text: &[u8], window: Range<usize>) -> &[Mark] {
+        self.reader.needed(self.rules.context, text, window)
     }
 
     /// The phrases in the names of the text.
     pub(crate) fn names(&self) -> &[u32] {
         &self.reader.names
     }
+}
+
+/// The phrases in either window; what lies across the value itself is in neither.
+fn outside<'m>(
+    marks: &'m [Mark],
+    (before, after): &(Range<usize>, Range<usize>),
+) -> impl Iterator<Item = u32> + Clone + use<'m> {
+    let (from, to, behind) = (before.start, before.end, after.start);
+    marks.iter().filter(move |mark| mark.start >= from && mark.end <= to || mark.start >= behind).map(|mark| mark.node)
 }

@@ -158,7 +158,7 @@ impl Detector {
     fn of(rules: &[&Rule], threshold: impl Fn(&Rule) -> f32) -> Result<Self, String> {
         let compiled =
             rules.iter().map(|rule| CompiledRule::new(rule, threshold(rule))).collect::<Result<Vec<_>, _>>()?;
-        let context = ContextIndex::new(rules.iter().map(|rule| (words(&rule.context), words(&rule.not_context))));
+        let context = ContextIndex::of(&compiled);
         let engine = Engine::new(&compiled, &context, None)?;
         Ok(Self { rules: compiled, context, engine, comparison: OnceLock::new() })
     }
@@ -209,10 +209,6 @@ impl Detector {
     fn specificity(&self, d: &Detection) -> u64 {
         (self.rules[d.rule as usize].best_confidence() * 1000.0) as u64
     }
-}
-
-fn words<'a>(list: &'a [Cow<'static, str>]) -> impl Iterator<Item = &'a str> + use<'a> {
-    list.iter().map(AsRef::as_ref)
 }
 
 #[cfg(test)]

@@ -3,6 +3,8 @@
 
 use std::borrow::Cow;
 
+use cloakroom_prefilter::Letters;
+
 /// Where the original differs: a character that was replaced or left out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Edit {
@@ -106,36 +108,35 @@ pub(crate) fn whole_characters(piece: &[u8]) -> usize {
 
 /// The first character that is replaced or left out.
 fn first_edit(text: &[u8]) -> Option<usize> {
-    let mut at = 0;
-    while at < text.len() {
-        if let Some(bytes) = text[at..].first_chunk::<64>()
-            && bytes.iter().fold(0, |sum, byte| sum | byte) < 0x80
-        {
-            at += 64;
+    for at in (0..text.len()).step_by(64) {
+        if text[at..].first_chunk::<64>().is_some_and(|bytes| bytes.iter().fold(0, |sum, byte| sum | byte) < 0x80) {
             continue;
         }
-        if let Some(word) = text[at..].first_chunk() {
-            // Eight ASCII bytes at a time.
-            let beyond = u64::from_le_bytes(*word) & 0x8080_8080_8080_8080;
-            at += (beyond.trailing_zeros() / 8) as usize;
-            if beyond == 0 {
-                continue;
+        let mut beyond = Letters::at(text, at).beyond;
+        while beyond != 0 {
+            let place = at + beyond.trailing_zeros() as usize;
+            beyond &= beyond - 1;
+            if may_lead(text[place], text.get(place + 1).copied().unwrap_or(0)) {
+                let (character, _) = decode(&text[place..]);
+                if character.is_some_and(|character| replacement(character).is_some()) {
+                    return Some(place);
+                }
             }
         }
-        if may_lead(text[at]) {
-            let (character, _) = decode(&text[at..]);
-            if character.is_some_and(|character| replacement(character).is_some()) {
-                return Some(at);
-            }
-        }
-        at += 1;
     }
     None
 }
 
-/// The first bytes of characters that are edited. Not those of é, ß, Greek, most of Cyrillic, Chinese.
-fn may_lead(byte: u8) -> bool {
-    matches!(byte, 0xC2 | 0xD9 | 0xDB | 0xDF..=0xE3 | 0xEA | 0xEF | 0xF0)
+/// The first two bytes of characters that are edited, and of few others: not those of é, ß, Greek, Cyrillic, Chinese.
+#[inline]
+fn may_lead(first: u8, second: u8) -> bool {
+    match first {
+        0xC2 => matches!(second, 0xA0 | 0xAD),
+        0xD9 | 0xDB | 0xDF | 0xE0 | 0xE1 | 0xEA | 0xEF | 0xF0 => true,
+        0xE2 => matches!(second, 0x80 | 0x81 | 0x88),
+        0xE3 => second == 0x80,
+        _ => false,
+    }
 }
 
 /// The character at the beginning of a text and its length; none where there is none (length 1).
@@ -240,7 +241,8 @@ mod tests {
     fn the_first_bytes_of_all_that_is_edited() {
         for code in (0x80..0x11_0000).filter_map(char::from_u32).filter(|code| replacement(*code).is_some()) {
             let mut bytes = [0; 4];
-            assert!(may_lead(code.encode_utf8(&mut bytes).as_bytes()[0]), "{:x}", u32::from(code));
+            code.encode_utf8(&mut bytes);
+            assert!(may_lead(bytes[0], bytes[1]), "{:x}", u32::from(code));
         }
     }
 

@@ -188,7 +188,7 @@ impl<'d> Scanner<'d> {
             d.end -= keep;
         }
         self.scratch.work.advance(keep);
-        self.scratch.reader.restart(0);
+        self.scratch.reader.restart();
         self.map.forget_before(self.base);
     }
 

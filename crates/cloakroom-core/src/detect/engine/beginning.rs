@@ -49,9 +49,18 @@ impl Beginning {
 /// byte before it and on nothing else: behind a digit stands most likely a digit. Rough; it only decides which patterns share a
 /// bucket, and which of two ways to look for one is taken.
 pub(crate) fn mass(sets: &[ByteSet]) -> f64 {
+    // Signs are seldom doubled, as in `::`.
+    let is_doubled = |pair: &[ByteSet]| pair[0] == pair[1] && pair[0].len() == 1 && parts(&pair[0])[5] > 0.0;
+    mass_of(sets.iter().map(parts)) * if sets.windows(2).any(is_doubled) { DOUBLED } else { 1.0 }
+}
+
+/// How much rarer a sign is behind itself than behind another.
+const DOUBLED: f64 = 0.02;
+
+/// The same, of the [`parts`] of the sets.
+pub(crate) fn mass_of(parts: impl Iterator<Item = Parts>) -> f64 {
     let mut shares = KINDS;
-    for (offset, set) in sets.iter().enumerate() {
-        let within = parts(set);
+    for (offset, within) in parts.enumerate() {
         let before = shares;
         for (kind, share) in shares.iter_mut().enumerate() {
             let reached = if offset == 0 {
@@ -90,8 +99,11 @@ const SIGNS: [(u8, f64); 10] = [
     (b'@', 0.002),
 ];
 
-/// How much of each kind is in a set.
-fn parts(set: &ByteSet) -> [f64; 6] {
+/// How much of each kind of byte is in a set.
+pub(crate) type Parts = [f64; 6];
+
+/// Of a set.
+pub(crate) fn parts(set: &ByteSet) -> Parts {
     static KINDS: OnceLock<[ByteSet; 5]> = OnceLock::new();
     let ranges = || [b'a'..=b'z', b'A'..=b'Z', b'0'..=b'9', b' '..=b' ', 0x80..=0xFF];
     let kinds = KINDS.get_or_init(|| ranges().map(|range| range.collect()));

@@ -13,7 +13,7 @@ type Chunk = [u64; LANES];
 /// By byte. Two more than there are: with a distance of 8,192 bytes, the rows of equal bytes would share one line of the cache.
 type Row = [Chunk; 258];
 /// How many bytes say which chunks to look at.
-const TELLING: usize = 4;
+const TELLING: usize = 6;
 
 /// Which bit stands for a word in a mask of chunks; the last one stands for all further chunks.
 pub(crate) fn chunk_bit(word: usize) -> u32 {

@@ -27,7 +27,7 @@ mod watch;
 
 use std::collections::HashMap;
 
-use cloakroom_prefilter::{BLOCK, ByteSet, Kernel};
+use cloakroom_prefilter::{BLOCK, Buffers, ByteSet, Kernel};
 
 use super::Detection;
 use super::compiled::CompiledRule;
@@ -39,7 +39,7 @@ pub(crate) use comparison::Comparison;
 use near::{Near, Phrases};
 use shape::Shape;
 use trigger::{Trigger, parse};
-use watch::{Buffers, Open, Watch, Way};
+use watch::{Open, Watch, Way};
 
 /// How far behind a candidate the start of its match can be, in bytes: the longest run before an inner literal.
 pub(crate) const LOOK_BEHIND: usize = 256;
@@ -200,7 +200,6 @@ impl Engine {
         near.begin(&self.phrases, judge.names());
         for from in (from..to).step_by(BLOCK) {
             let to = to.min(from + BLOCK);
-            // First, so that what the judge asks for then was read already.
             near.read(&self.phrases, judge, text, from, to);
             self.free.look(&mut Open, text, from, to, buffers, |at, shape| {
                 self.begin(shape, judge, text, at, ends, &mut emit);

@@ -109,11 +109,11 @@ impl Near {
         (self.from, self.to, self.next, self.seen) = (from, to, 0, 0..0);
         self.marks.clear();
         self.here.copy(&self.always);
-        judge.phrases(text, from.saturating_sub(BEFORE)..to + AHEAD, |end, node| {
-            if !phrases.bits[node as usize].is_empty() {
-                self.marks.push((end, node));
+        for mark in judge.phrases(text, from.saturating_sub(BEFORE)..to + AHEAD) {
+            if !phrases.bits[mark.node as usize].is_empty() {
+                self.marks.push((mark.end, mark.node));
             }
-        });
+        }
     }
 
     /// The next range of the block in which anything is looked for.

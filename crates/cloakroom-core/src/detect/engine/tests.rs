@@ -17,14 +17,7 @@ struct Pair {
 
 impl Pair {
     fn new(rules: Vec<CompiledRule>) -> Self {
-        let words = |rule: &CompiledRule| {
-            let list =
-                |words: &[std::borrow::Cow<'static, str>]| words.iter().map(ToString::to_string).collect::<Vec<_>>();
-            (list(&rule.rule.context), list(&rule.rule.not_context))
-        };
-        let lists: Vec<_> = rules.iter().map(words).collect();
-        let context =
-            ContextIndex::new(lists.iter().map(|(a, b)| (a.iter().map(String::as_str), b.iter().map(String::as_str))));
+        let context = ContextIndex::of(&rules);
         let comparison = Comparison::new(Rules { rules: &rules, context: &context }).unwrap();
         Self { rules, context, comparison }
     }

@@ -245,6 +245,8 @@ impl Trigger {
 /// The literal behind a bounded run over a class, if the regex begins so, and the share of positions where it stands. The
 /// class may contain the literal's first byte when the last byte before the literal is another one: `::` in internet addresses.
 fn inner(hir: &Hir) -> Result<Option<(Trigger, f64)>, String> {
+    // Groups do not matter here.
+    let hir = head(hir, MAX_MATCH);
     let HirKind::Concat(parts) = hir.kind() else { return Ok(None) };
     let (mut class, mut last, mut most) = (ByteSet::EMPTY, ByteSet::EMPTY, 0);
     for (index, part) in parts.iter().enumerate() {

@@ -1,8 +1,7 @@
 //! Watches a text for places where one of some shapes could begin: the prefilter names them, the live table says which shapes.
 
 use cloakroom_prefilter::{
-    ANYWHERE_BUCKETS, BLOCK, Kernel, LongRuns, Prefilter, Run, START_BUCKETS, Tokens, WORDS,
-    run_lengths as prefilter_lengths,
+    BLOCK, BUCKETS, Buffers, Kernel, LongRuns, Prefilter, START_BUCKETS, Tokens, run_lengths as prefilter_lengths,
 };
 
 use super::beginning::{Beginning, DEPTH, is_word, mass};
@@ -39,18 +38,6 @@ impl Way<'_> {
             (false, false) => 1e-3,
         };
         self.entry.runs.begin_with_token() && mass(&self.entry.beginning.sets[..cloakroom_prefilter::DEPTH]) > common
-    }
-}
-
-/// What the prefilter says of a block, kept from block to block.
-pub(crate) struct Buffers {
-    masks: [u64; WORDS],
-    runs: [Run; WORDS + 1],
-}
-
-impl Default for Buffers {
-    fn default() -> Self {
-        Self { masks: [0; WORDS], runs: [Run::default(); WORDS + 1] }
     }
 }
 
@@ -92,7 +79,7 @@ impl Watch {
         let beginnings: Vec<&Beginning> = by_bytes.iter().map(|way| &way.entry.beginning).collect();
         let start_buckets = share_out(&beginnings, START_BUCKETS);
         let beginnings: Vec<&Beginning> = anywhere.iter().map(|way| &way.entry.beginning).collect();
-        let anywhere_buckets = share_out(&beginnings, ANYWHERE_BUCKETS);
+        let anywhere_buckets = share_out(&beginnings, BUCKETS - START_BUCKETS);
         let prefilter = Prefilter::with_kernel(kernel, &start_buckets, &anywhere_buckets, long_runs);
         let mut shape_of_bit = vec![0; 64 * live.words()];
         let mut alone = vec![0_u64; live.words()].into_boxed_slice();
@@ -126,7 +113,7 @@ impl Watch {
     ) {
         let mut block = from;
         while block < to {
-            let words = self.prefilter.candidates(text, block..to, &mut buffers.masks, &mut buffers.runs);
+            let words = self.prefilter.candidates(text, block..to, buffers);
             for (word, mask) in buffers.masks[..words].iter().enumerate() {
                 let mut mask = *mask;
                 while mask != 0 {
