@@ -7,11 +7,12 @@ pub(crate) const MAX_BLOCK: usize = 16 * 1024;
 /// stop if that is missing. Line ends may also be written `\n` or `\r\n` in two characters, as in JSON.
 pub(crate) fn end_of_block(text: &[u8], from: usize) -> usize {
     let block = &text[from..text.len().min(from + MAX_BLOCK)];
-    if let Some(at) = memchr::memmem::find(block, b"-----END") {
-        let rest = &block[at + 8..];
-        if let Some(dashes) = memchr::memmem::find(&rest[..rest.len().min(80)], b"-----") {
-            return from + at + 8 + dashes + 5;
-        }
+    // A block has no dashes within: those of another block's beginning end the search.
+    if let Some(at) = memchr::memmem::find(block, b"-----")
+        && let Some(rest) = block[at + 5..].strip_prefix(b"END")
+        && let Some(dashes) = memchr::memmem::find(&rest[..rest.len().min(80)], b"-----")
+    {
+        return from + at + 8 + dashes + 5;
     }
     let within = |byte: &u8| byte.is_ascii_alphanumeric() || b"+/=\\ \r\n".contains(byte);
     let length = block.iter().take_while(|byte| within(byte)).count();
@@ -27,6 +28,8 @@ mod tests {
     fn blocks_end_at_their_mark_or_with_the_base64() {
         let text = b"-----BEGIN X-----\nAAAA\nBBBB\n-----END X-----\nafter";
         assert_eq!(&text[..end_of_block(text, 17)], b"-----BEGIN X-----\nAAAA\nBBBB\n-----END X-----");
+        let text = b"-----BEGIN X-----\nAAAA\n-----BEGIN Y-----\nBBBB\n-----END Y-----";
+        assert_eq!(&text[..end_of_block(text, 17)], b"-----BEGIN X-----\nAAAA");
         let text = b"-----BEGIN X-----\\nAAAA\\n\", next";
         assert_eq!(&text[..end_of_block(text, 17)], b"-----BEGIN X-----\\nAAAA\\n");
     }
