@@ -3,10 +3,9 @@
 
 use std::sync::Arc;
 
-use cloakroom_crypto::{CryptoError, DataKey, KeyRing, PseudonymKey};
+use cloakroom_crypto::{CryptoError, DataKey, KeyId, KeyRing, PseudonymKey};
 
-/// Gives keys by purpose. Later providers keep one data key per subject in a key table; the subject is
-/// part of the question already.
+/// Gives keys by purpose.
 pub trait KeyProvider: Send + Sync {
     /// The key for pseudonyms of one domain. Equal values get equal pseudonyms inside a domain and
     /// unrelated ones across domains.
@@ -15,11 +14,45 @@ pub trait KeyProvider: Send + Sync {
     /// When the provider has no such key.
     fn pseudonym_key(&self, domain: &str) -> Result<Arc<PseudonymKey>, CryptoError>;
 
-    /// The key that encrypts values of one subject (a person); the empty subject is nobody in particular.
+    /// The key that encrypts values of one subject (a person) of a tenant; the empty subject is nobody in particular. What it
+    /// seals may leave the program only after [`KeyProvider::persist`].
     ///
     /// # Errors
     /// When the provider has no such key, for example because it was erased.
-    fn data_key(&self, subject: &str) -> Result<Arc<DataKey>, CryptoError>;
+    fn data_key(&self, tenant: &str, subject: &str) -> Result<Arc<DataKey>, CryptoError>;
+
+    /// The key that opens what was sealed for a subject with the key of this id.
+    ///
+    /// # Errors
+    /// When there is no such key, or no longer.
+    fn opening_key(&self, tenant: &str, subject: &str, kid: &KeyId) -> Result<Arc<DataKey>, CryptoError>;
+
+    /// Before the first key is asked for that will seal a batch of records.
+    fn begin(&self) -> KeyBatch {
+        KeyBatch::default()
+    }
+
+    /// Makes sure that the keys which sealed a batch will be there to open it.
+    ///
+    /// # Errors
+    /// When they will not: then nothing of the batch may leave the program.
+    fn persist(&self, batch: KeyBatch) -> Result<(), PersistError> {
+        let _ = batch;
+        Ok(())
+    }
+}
+
+/// When a batch was begun, for its provider.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct KeyBatch(pub u64);
+
+/// Why a batch must not leave the program.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PersistError {
+    /// Something has changed meanwhile: protect the records once more, from the beginning.
+    Again,
+    /// The keys cannot be stored; what happened, without values.
+    Failed(String),
 }
 
 /// A local key ring: one data key for all subjects, derived from the active root key.
@@ -47,7 +80,14 @@ impl KeyProvider for LocalKeys {
         self.ring.pseudonym_key(domain).map(Arc::new)
     }
 
-    fn data_key(&self, _subject: &str) -> Result<Arc<DataKey>, CryptoError> {
+    fn data_key(&self, _tenant: &str, _subject: &str) -> Result<Arc<DataKey>, CryptoError> {
         Ok(Arc::clone(&self.data_key))
+    }
+
+    fn opening_key(&self, _tenant: &str, _subject: &str, kid: &KeyId) -> Result<Arc<DataKey>, CryptoError> {
+        if kid == self.data_key.kid() {
+            return Ok(Arc::clone(&self.data_key));
+        }
+        self.ring.data_key_for(kid, VALUE_PURPOSE).map(Arc::new)
     }
 }

@@ -9,6 +9,7 @@ use crate::{CryptoError, SecretKey};
 /// share an `info` whatever the name behind the prefix.
 pub(crate) const TOKEN: &str = "ck1/token/";
 pub(crate) const FINGERPRINT: &str = "ck1/fingerprint/";
+pub(crate) const WRAP: &str = "ck1/wrap/";
 pub(crate) const DATA: &str = "ck1/data/";
 
 /// HKDF without salt (the root is uniformly random already), `info` = `prefix` ‖ `name`.

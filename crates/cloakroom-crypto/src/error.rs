@@ -53,6 +53,24 @@ pub enum CryptoError {
     #[error("key {0} is not the key its commitment was made for; do not use it")]
     CommitmentMismatch(KeyId),
 
+    /// A wrapped key does not open.
+    #[error(
+        "a wrapped key does not open: it was changed, or belongs to another key ring; restore what belongs together"
+    )]
+    Wrapped,
+
+    /// The keys of this person were destroyed.
+    #[error("the keys of this subject were destroyed; nothing that was encrypted for it opens again")]
+    Erased,
+
+    /// There is no key of this id for this person.
+    #[error("the key table has no key {0} for this subject; it was erased, or the key table is an older copy")]
+    UnknownSubjectKey(KeyId),
+
+    /// The key table cannot be asked.
+    #[error("the key table could not be read or written; see the error before this one")]
+    KeyTable,
+
     /// An item of the additional data is longer than its 16-bit length field can say.
     #[error("the {0} is longer than 65535 bytes and cannot be bound to a sealed value")]
     AdditionalDataTooLong(&'static str),

@@ -17,7 +17,7 @@ const VERSION: u64 = 1;
 /// {"version":1,"keys":[{"kid":"dsfzvoj2","state":"active","created":"2026-01-31T12:00:00Z","key":"AAEC…"}]}
 /// ```
 ///
-/// `key` is standard base64 of 32 bytes with padding (RFC 4648, section 4). `kid` must belong to
+/// `pseudonyms` names the key that pseudonyms are made with, where that is not the active one. `key` is standard base64 of 32 bytes with padding (RFC 4648, section 4). `kid` must belong to
 /// `key`, so a file that was damaged or merged wrongly is refused instead of sealing under a key
 /// nobody can name. Unknown fields are refused.
 ///
@@ -48,7 +48,8 @@ impl KeyFile {
             created: key.created(),
             key: text,
         });
-        let model = FileOut { version: VERSION, keys: keys.collect() };
+        let pseudonyms = Some(*ring.pseudonym_kid()).filter(|kid| kid != ring.active_kid());
+        let model = FileOut { version: VERSION, pseudonyms, keys: keys.collect() };
         // Large enough at once: a buffer that grows leaves unwiped copies behind.
         let mut json = Zeroizing::new(Vec::with_capacity(64 + 256 * encoded.len()));
         serde_json::to_writer_pretty(&mut *json, &model).map_err(|_| CryptoError::Internal)?;
@@ -60,7 +61,7 @@ impl KeyFile {
     ///
     /// # Errors
     /// [`CryptoError::KeyFileSyntax`], [`CryptoError::KeyFileVersion`], [`CryptoError::KeyFileKey`],
-    /// [`CryptoError::KeyFileKid`], [`CryptoError::CreatedInvalid`], and those of [`KeyRing::new`].
+    /// [`CryptoError::KeyFileKid`], [`CryptoError::CreatedInvalid`], [`CryptoError::UnknownKey`], and those of [`KeyRing::new`].
     /// None repeats text from the file.
     pub fn parse(json: &str) -> Result<KeyRing, CryptoError> {
         // The version first, leniently: a newer file should be called newer, not malformed.
@@ -77,7 +78,11 @@ impl KeyFile {
             }
             Ok(key)
         });
-        KeyRing::new(keys.collect::<Result<_, _>>()?)
+        let ring = KeyRing::new(keys.collect::<Result<_, _>>()?)?;
+        match file.pseudonyms {
+            Some(kid) => ring.with_pseudonyms_of(&kid),
+            None => Ok(ring),
+        }
     }
 }
 
@@ -141,6 +146,8 @@ struct Version {
 #[derive(Serialize)]
 struct FileOut<'a> {
     version: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pseudonyms: Option<KeyId>,
     keys: Vec<EntryOut<'a>>,
 }
 
@@ -157,6 +164,7 @@ struct EntryOut<'a> {
 struct FileIn {
     #[serde(rename = "version")]
     _version: u64,
+    pseudonyms: Option<KeyId>,
     keys: Vec<EntryIn>,
 }
 
@@ -191,6 +199,8 @@ mod tests {
         assert!(text.capacity() >= 64 + 2 * 256 && text.ends_with("}\n"));
         let again = KeyFile::parse(&text).unwrap();
         assert!(again.kids().eq(ring.kids()));
+        assert_eq!(again.pseudonym_kid(), ring.pseudonym_kid());
+        assert_ne!(again.pseudonym_kid(), again.active_kid());
         assert_eq!(again.data_key("p").unwrap().commitment(), ring.data_key("p").unwrap().commitment());
     }
 
@@ -200,6 +210,9 @@ mod tests {
         assert_eq!(error(&FILE.replace("AAEC", "")), CryptoError::KeyFileKey(1));
         assert_eq!(error(&FILE.replace("Hh8=", "Hh8")), CryptoError::KeyFileKey(1));
         assert_eq!(error(&FILE.replace(":1,", ":2,\"new\":0,")), CryptoError::KeyFileVersion(2));
+        let other = KeyId::parse("aaaaaaaa").unwrap();
+        let text = FILE.replace(":1,", ":1,\"pseudonyms\":\"aaaaaaaa\",");
+        assert_eq!(error(&text), CryptoError::UnknownKey(other));
         assert_eq!(error(&FILE.replace("active", "retired")), CryptoError::NoActiveKey);
         assert_eq!(error(&FILE.replace("2026", "x")), CryptoError::CreatedInvalid);
         for broken in [

@@ -1,7 +1,7 @@
 //! All versions of the root key, and what is derived from them.
 
-use crate::derive::{DATA, FINGERPRINT, TOKEN, derive};
-use crate::{CryptoError, DataKey, KeyId, KeyState, PseudonymKey, RootKey};
+use crate::derive::{DATA, FINGERPRINT, TOKEN, WRAP, derive};
+use crate::{CryptoError, DataKey, KeyId, KeyState, PseudonymKey, RootKey, WrappingKey};
 
 /// Root keys: one active, any number retired.
 ///
@@ -12,6 +12,8 @@ use crate::{CryptoError, DataKey, KeyId, KeyState, PseudonymKey, RootKey};
 pub struct KeyRing {
     active: RootKey,
     retired: Vec<RootKey>,
+    /// The version that pseudonyms are made with: a new root key wraps keys anew, but what is joined by pseudonyms stays so.
+    pseudonyms: KeyId,
 }
 
 impl KeyRing {
@@ -36,10 +38,26 @@ impl KeyRing {
             }
         }
         let active = active.ok_or(CryptoError::NoActiveKey)?;
-        Ok(Self { active, retired })
+        let pseudonyms = *active.kid();
+        Ok(Self { active, retired, pseudonyms })
     }
 
-    /// Retires the active key and puts `next` in its place.
+    /// Makes pseudonyms with another version from now on; those made before no longer join with new ones.
+    ///
+    /// # Errors
+    /// [`CryptoError::UnknownKey`] if the ring does not have it.
+    pub fn with_pseudonyms_of(mut self, kid: &KeyId) -> Result<Self, CryptoError> {
+        self.pseudonyms = *self.find(kid)?.kid();
+        Ok(self)
+    }
+
+    /// The version that pseudonyms are made with.
+    #[must_use]
+    pub fn pseudonym_kid(&self) -> &KeyId {
+        &self.pseudonyms
+    }
+
+    /// Retires the active key and puts `next` in its place. Pseudonyms are made as before; see [`Self::with_pseudonyms_of`].
     ///
     /// # Errors
     /// [`CryptoError::NoActiveKey`] if `next` is not active, [`CryptoError::DuplicateKey`] if the
@@ -47,7 +65,7 @@ impl KeyRing {
     pub fn rotated(self, next: RootKey) -> Result<Self, CryptoError> {
         let mut keys = vec![next, self.active.retired()];
         keys.extend(self.retired);
-        Self::new(keys)
+        Self::new(keys)?.with_pseudonyms_of(&self.pseudonyms)
     }
 
     /// The id of the key that seals.
@@ -69,7 +87,7 @@ impl KeyRing {
     /// # Errors
     /// [`CryptoError::EmptyName`] if `domain` is empty.
     pub fn pseudonym_key(&self, domain: &str) -> Result<PseudonymKey, CryptoError> {
-        keyed_hash(&self.active, TOKEN, domain)
+        keyed_hash(self.find(&self.pseudonyms)?, TOKEN, domain)
     }
 
     /// As [`Self::pseudonym_key`], of any key version: after a rotation, old rows are found by the
@@ -89,7 +107,7 @@ impl KeyRing {
     /// # Errors
     /// [`CryptoError::EmptyName`] if `domain` is empty.
     pub fn fingerprint_key(&self, domain: &str) -> Result<PseudonymKey, CryptoError> {
-        keyed_hash(&self.active, FINGERPRINT, domain)
+        keyed_hash(self.find(&self.pseudonyms)?, FINGERPRINT, domain)
     }
 
     /// The key that seals for `purpose`, derived from the active root.
@@ -117,6 +135,24 @@ impl KeyRing {
         data_key(self.find(kid)?, purpose)
     }
 
+    /// The key that wraps other keys for one purpose, under the active root.
+    ///
+    /// Label: `ck1/wrap/<purpose>`.
+    ///
+    /// # Errors
+    /// [`CryptoError::EmptyName`] if `purpose` is empty.
+    pub fn wrapping_key(&self, purpose: &str) -> Result<WrappingKey, CryptoError> {
+        wrapping_key(&self.active, purpose)
+    }
+
+    /// As [`Self::wrapping_key`], of any key version.
+    ///
+    /// # Errors
+    /// As [`Self::wrapping_key`], and [`CryptoError::UnknownKey`].
+    pub fn wrapping_key_for(&self, kid: &KeyId, purpose: &str) -> Result<WrappingKey, CryptoError> {
+        wrapping_key(self.find(kid)?, purpose)
+    }
+
     pub(crate) fn keys(&self) -> impl Iterator<Item = &RootKey> {
         std::iter::once(&self.active).chain(&self.retired)
     }
@@ -133,6 +169,13 @@ fn keyed_hash(root: &RootKey, label: &'static str, domain: &str) -> Result<Pseud
     }
     let key = derive(root.secret(), label, domain)?;
     PseudonymKey::from_raw(*root.kid(), key.expose())
+}
+
+fn wrapping_key(root: &RootKey, purpose: &str) -> Result<WrappingKey, CryptoError> {
+    if purpose.is_empty() {
+        return Err(CryptoError::EmptyName("purpose"));
+    }
+    WrappingKey::from_secret(&derive(root.secret(), WRAP, purpose)?)
 }
 
 fn data_key(root: &RootKey, purpose: &str) -> Result<DataKey, CryptoError> {
@@ -176,7 +219,14 @@ mod tests {
         assert_ne!(*ring.active_kid(), old);
         assert_eq!(ring.data_key_for(&old, "p").unwrap().kid(), &old);
         assert_eq!(ring.pseudonym_key_for(&old, "d").unwrap().tag(b"v"), old_tag);
+        // Pseudonyms go on until they are told not to.
+        assert_eq!(ring.pseudonym_key("d").unwrap().tag(b"v"), old_tag);
+        let active = *ring.active_kid();
+        let ring = ring.with_pseudonyms_of(&active).unwrap();
         assert_ne!(ring.pseudonym_key("d").unwrap().tag(b"v"), old_tag);
+        let wrapped = ring.wrapping_key_for(&old, "w").unwrap().wrap(&SecretKey::from_bytes([5; 32]), &[]).unwrap();
+        assert!(ring.wrapping_key("w").unwrap().unwrap(&wrapped, &[]).is_err());
+        assert!(ring.wrapping_key_for(&old, "w").unwrap().unwrap(&wrapped, &[]).is_ok());
     }
 
     #[test]

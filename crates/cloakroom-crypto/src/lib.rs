@@ -50,6 +50,7 @@ mod mac;
 mod root_key;
 mod secret;
 mod text;
+mod wrap;
 
 pub use data_key::DataKey;
 pub use error::CryptoError;
@@ -60,4 +61,5 @@ pub use mac::PseudonymKey;
 pub use root_key::{KeyState, RootKey};
 pub use secrecy::{ExposeSecret, SecretString};
 pub use secret::SecretKey;
+pub use wrap::{WRAPPED_LEN, WrappedKey, WrappingKey};
 pub use zeroize::Zeroizing;

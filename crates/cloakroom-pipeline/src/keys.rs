@@ -1,5 +1,9 @@
 //! The local key ring: a file that only its owner can read, or an environment variable.
 
+pub mod shards;
+pub mod subjects;
+pub mod table;
+
 use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -187,6 +191,16 @@ pub fn private_file(path: &Path, create: bool) -> std::io::Result<()> {
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     options.open(path).map(drop)
+}
+
+/// Makes sure that a folder's entry for a file survives a power cut.
+pub(crate) fn sync_folder(path: &Path) -> std::io::Result<()> {
+    #[cfg(unix)]
+    {
+        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        fs::File::open(folder)?.sync_all()?;
+    }
+    Ok(())
 }
 
 #[cfg(test)]

@@ -34,7 +34,7 @@ struct Encrypt {
 
 impl Protection for Encrypt {
     fn protect(&self, value: Value, context: &FieldContext<'_>) -> Result<Applied, ProtectError> {
-        let key = self.keys.data_key(context.subject).map_err(key_error)?;
+        let key = self.keys.data_key(context.tenant, context.subject).map_err(key_error)?;
         let mut json = Vec::new();
         // A string is encrypted as its text, anything else as JSON; the type in the additional data
         // brings 7, "7" and null back as what they were.
