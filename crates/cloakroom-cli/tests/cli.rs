@@ -10,7 +10,7 @@ use std::time::Duration;
 use common::{Room, Started, count, eventually, sqlite_count};
 
 /// Every command, as it is typed.
-const COMMANDS: [&str; 28] = [
+const COMMANDS: [&str; 32] = [
     "",
     "demo",
     "run",
@@ -25,6 +25,10 @@ const COMMANDS: [&str; 28] = [
     "keys",
     "keys init",
     "keys status",
+    "keys rotate",
+    "keys rewrap",
+    "keys erase",
+    "keys export-check",
     "dead-letters",
     "dead-letters list",
     "dead-letters show",
@@ -42,7 +46,7 @@ const COMMANDS: [&str; 28] = [
 ];
 
 /// Commands with arguments to get wrong: their help ends with an example.
-const WITH_EXAMPLE: [&str; 16] = [
+const WITH_EXAMPLE: [&str; 21] = [
     "",
     "demo",
     "run",
@@ -54,6 +58,11 @@ const WITH_EXAMPLE: [&str; 16] = [
     "rules test",
     "rules bench",
     "keys init",
+    "keys status",
+    "keys rotate",
+    "keys rewrap",
+    "keys erase",
+    "keys export-check",
     "dead-letters list",
     "dead-letters replay",
     "sample logins",

@@ -13,6 +13,7 @@ use crate::decode::Payload;
 use crate::encode::write_object;
 use crate::error::{RecordError, RecordErrorKind};
 use crate::finding::Finding;
+use crate::keys::{KeyBatch, PersistError};
 use crate::path::{FieldPath, Segment};
 use crate::policy::{Actions, FieldRule, FieldType, Node, Policy, SetValue, Unlisted};
 use crate::protect::{Applied, FieldContext, ProtectError, Protection};
@@ -38,6 +39,20 @@ impl Cloak {
     #[must_use]
     pub fn policy(&self) -> &Policy {
         &self.policy
+    }
+
+    /// Before the first record of a batch. See [`KeyProvider::begin`](crate::keys::KeyProvider::begin).
+    #[must_use]
+    pub fn begin_keys(&self) -> KeyBatch {
+        self.policy.keys.as_ref().map_or_else(KeyBatch::default, |keys| keys.begin())
+    }
+
+    /// After the last record of a batch, and before any of them leaves the program.
+    ///
+    /// # Errors
+    /// When the keys that sealed them would be lost. See [`KeyProvider::persist`](crate::keys::KeyProvider::persist).
+    pub fn persist_keys(&self, batch: KeyBatch) -> Result<(), PersistError> {
+        self.policy.keys.as_ref().map_or(Ok(()), |keys| keys.persist(batch))
     }
 
     /// Decodes a payload and applies the policy: a record's way from the source to the sink.

@@ -3,6 +3,7 @@
 pub mod shards;
 pub mod subjects;
 pub mod table;
+mod when_needed;
 
 use std::fs;
 use std::io::Write;
@@ -13,6 +14,9 @@ use cloakroom_core::keys::{KeyProvider, LocalKeys};
 use cloakroom_crypto::{KeyFile, KeyRing, RootKey, Zeroizing, keyring_from_env_value};
 use schemars::JsonSchema;
 use serde::Deserialize;
+
+use subjects::SubjectFiles;
+use when_needed::WhenNeeded;
 
 use crate::config::Template;
 use crate::error::{ConnectorError, ErrorKind};
@@ -28,6 +32,19 @@ pub struct KeysConfig {
     pub file: Option<Template>,
     /// An environment variable that holds the root key (default: CLOAKROOM_KEY, when it is set).
     pub env: Option<String>,
+    /// Where the keys of single people are kept (default: beside the key file; with a key from the environment one key encrypts
+    /// for everybody).
+    pub subjects: Option<SubjectsConfig>,
+}
+
+/// Where the keys of single people are kept.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SubjectsConfig {
+    /// The key table, an SQLite file.
+    pub table: Template,
+    /// The shard file. Not to be backed up with the key table: an erased person would come back with the two.
+    pub shards: Template,
 }
 
 /// Cloakroom's own folder for keys and state: `CLOAKROOM_HOME`, else `cloakroom` in `XDG_DATA_HOME`,
@@ -50,17 +67,22 @@ pub struct Keys {
     pub provider: Arc<dyn KeyProvider>,
     /// For people: a file's name or a variable's.
     pub origin: String,
+    /// Where the keys of single people are; `None` when there is one for all.
+    pub subjects: Option<SubjectFiles>,
 }
 
 impl Keys {
-    /// Wraps a ring.
+    /// Wraps a ring. With `subjects` each person has a key of their own, without it there is one for all.
     ///
     /// # Errors
     /// When the ring cannot give a data key.
-    pub fn new(ring: KeyRing, origin: String) -> Result<Self, ConnectorError> {
+    pub fn new(ring: KeyRing, origin: String, subjects: Option<SubjectFiles>) -> Result<Self, ConnectorError> {
         let ring = Arc::new(ring);
-        let provider = Arc::new(LocalKeys::new(Arc::clone(&ring))?);
-        Ok(Self { ring, provider, origin })
+        let provider: Arc<dyn KeyProvider> = match &subjects {
+            Some(files) => Arc::new(WhenNeeded::new(Arc::clone(&ring), files.clone())?),
+            None => Arc::new(LocalKeys::new(Arc::clone(&ring))?),
+        };
+        Ok(Self { ring, provider, origin, subjects })
     }
 }
 
@@ -84,6 +106,13 @@ pub fn load(config: &KeysConfig) -> Result<Option<Keys>, ConnectorError> {
         return Err(ConnectorError::configuration("`keys` takes a `file` or an `env`, not both"));
     }
     let named = config.env.as_deref();
+    let subjects = match &config.subjects {
+        Some(SubjectsConfig { table, shards }) => Some(SubjectFiles {
+            table: PathBuf::from(table.resolve_plain()?),
+            shards: PathBuf::from(shards.resolve_plain()?),
+        }),
+        None => None,
+    };
     let is_name = |name: &str| {
         name.len() <= 40
             && name.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'_')
@@ -99,7 +128,7 @@ pub fn load(config: &KeysConfig) -> Result<Option<Keys>, ConnectorError> {
             Ok(value) => {
                 let ring = keyring_from_env_value(&Zeroizing::new(value));
                 let ring = ring.map_err(|error| ConnectorError::configuration(format!("{name}: {error}")))?;
-                return Keys::new(ring, format!("variable {name}")).map(Some);
+                return Keys::new(ring, format!("variable {name}"), subjects).map(Some);
             }
             Err(_) if named.is_some() => {
                 return Err(ConnectorError::configuration(format!("`keys.env` names {name}, which is not set")));
@@ -110,7 +139,10 @@ pub fn load(config: &KeysConfig) -> Result<Option<Keys>, ConnectorError> {
     let path = key_file(config)?;
     match path.try_exists() {
         Ok(false) if config.file.is_none() => Ok(None),
-        _ => read(&path).and_then(|ring| Keys::new(ring, path.display().to_string())).map(Some),
+        _ => {
+            let subjects = subjects.unwrap_or_else(|| SubjectFiles::beside(&path));
+            read(&path).and_then(|ring| Keys::new(ring, path.display().to_string(), Some(subjects))).map(Some)
+        }
     }
 }
 
@@ -167,6 +199,22 @@ pub fn init(path: &Path, created: &str) -> Result<KeyRing, ConnectorError> {
     Ok(ring)
 }
 
+/// Writes a key ring in the place of the one in a file, whole or not at all.
+///
+/// # Errors
+/// When it cannot be written; then the old one is there.
+pub fn replace(path: &Path, ring: &KeyRing) -> Result<(), ConnectorError> {
+    let failed = |error: std::io::Error| ConnectorError::io(format!("key file {}", path.display()), &error);
+    let text = KeyFile::to_json(ring)?;
+    let next = with_suffix(path, ".next");
+    private_file(&next, true).map_err(failed)?;
+    let written = fs::OpenOptions::new().write(true).truncate(true).open(&next).and_then(|mut file| {
+        file.write_all(text.as_bytes())?;
+        file.sync_all()
+    });
+    written.and_then(|()| fs::rename(&next, path)).and_then(|()| sync_folder(path)).map_err(failed)
+}
+
 /// Makes a folder that only its owner can look into, when it is not there.
 ///
 /// # Errors
@@ -191,6 +239,13 @@ pub fn private_file(path: &Path, create: bool) -> std::io::Result<()> {
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     options.open(path).map(drop)
+}
+
+/// A name beside a file's.
+fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(suffix);
+    PathBuf::from(name)
 }
 
 /// Makes sure that a folder's entry for a file survives a power cut.

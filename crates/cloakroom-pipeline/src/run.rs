@@ -6,6 +6,7 @@ use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
+use cloakroom_core::keys::PersistError;
 use cloakroom_core::{Cloak, IngestTime, ProtectedRecord, RecordError, RecordErrorKind};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -99,7 +100,7 @@ async fn drive(
     if let Some(total) = pipeline.source.total_bytes() {
         Counters::add(&counters.total_bytes, total);
     }
-    let mut working: VecDeque<JoinHandle<Processed>> = VecDeque::new();
+    let mut working: VecDeque<Working> = VecDeque::new();
     let (mut ended, mut failed) = (false, None::<ConnectorError>);
     loop {
         let may_take = !ended && failed.is_none() && !stop.is_cancelled() && working.len() < pipeline.parallel.max(1);
@@ -144,16 +145,22 @@ async fn drive(
     }
     // Only after a stop in the middle of a failing write: the rest stays at the source too.
     for task in working {
-        summary.returned += task.await.map_or(0, |processed| processed.deliveries.len() as u64);
+        if let Ok(Ok(processed)) = task.await {
+            summary.returned += processed.deliveries.len() as u64;
+        }
     }
     Ok(())
 }
 
-async fn oldest(working: &mut VecDeque<JoinHandle<Processed>>) -> Result<Processed, ConnectorError> {
+/// A batch on the CPU pool.
+type Working = JoinHandle<Result<Processed, ConnectorError>>;
+
+async fn oldest(working: &mut VecDeque<Working>) -> Result<Processed, ConnectorError> {
     match working.front_mut() {
         Some(task) => task
             .await
-            .map_err(|_| ConnectorError::new(ErrorKind::Internal, "a worker thread ended while it applied the policy")),
+            .map_err(|_| ConnectorError::new(ErrorKind::Internal, "a worker thread ended while it applied the policy"))
+            .flatten(),
         None => std::future::pending().await,
     }
 }
@@ -167,9 +174,32 @@ struct Processed {
     now: IngestTime,
 }
 
-/// Decodes and protects a batch. Runs on the CPU pool.
-fn process(cloak: &Cloak, batch: Batch, now: IngestTime) -> Processed {
+/// Times that a batch is protected anew because keys changed under it.
+const ATTEMPTS: usize = 5;
+
+/// Decodes and protects a batch, and makes sure that its keys are kept. Runs on the CPU pool.
+fn process(cloak: &Cloak, batch: Batch, now: IngestTime) -> Result<Processed, ConnectorError> {
     let Batch { progress, deliveries } = batch;
+    for _ in 0..ATTEMPTS {
+        let keys = cloak.begin_keys();
+        let (records, rejected) = protect(cloak, &deliveries, now);
+        match cloak.persist_keys(keys) {
+            Ok(()) => {
+                let batch = SinkBatch { progress, records: Arc::new(records) };
+                return Ok(Processed { batch, deliveries, rejected, now });
+            }
+            Err(PersistError::Again) => {}
+            Err(PersistError::Failed(message)) => return Err(ConnectorError::unavailable(message)),
+        }
+    }
+    Err(ConnectorError::unavailable("the key table changes again and again while records are protected; try later"))
+}
+
+fn protect(
+    cloak: &Cloak,
+    deliveries: &[Delivery],
+    now: IngestTime,
+) -> (Vec<ProtectedRecord>, Vec<(usize, RecordError)>) {
     let mut records: Vec<ProtectedRecord> = Vec::with_capacity(deliveries.len());
     let mut rejected = Vec::new();
     for (index, delivery) in deliveries.iter().enumerate() {
@@ -182,7 +212,7 @@ fn process(cloak: &Cloak, batch: Batch, now: IngestTime) -> Processed {
             Err(_) => rejected.push((index, RecordError::new(RecordErrorKind::Internal, "a mistake of this program"))),
         }
     }
-    Processed { batch: SinkBatch { progress, records: Arc::new(records) }, deliveries, rejected, now }
+    (records, rejected)
 }
 
 /// Brings one batch to the sink, rejected records to the dead letters, and settles it. False when a stop

@@ -1,9 +1,15 @@
 //! `cloakroom keys`
 
-use std::path::PathBuf;
+use std::collections::BTreeMap;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use cloakroom_crypto::{KeyRing, KeyState};
-use cloakroom_pipeline::keys::{self, KeysConfig};
+use cloakroom_crypto::{KeyId, KeyRing, KeyState, RootKey, envelope};
+use cloakroom_pipeline::keys::shards::ShardFile;
+use cloakroom_pipeline::keys::subjects::{SubjectFiles, SubjectKeys};
+use cloakroom_pipeline::keys::table::TableCounts;
+use cloakroom_pipeline::keys::{self, Keys, KeysConfig};
 use serde_json::json;
 
 use crate::args::{KeysCommand, Output};
@@ -13,52 +19,310 @@ use crate::output;
 pub(crate) fn keys(command: KeysCommand) -> Result<u8, Failure> {
     match command {
         KeysCommand::Init { file } => init(file),
-        KeysCommand::Status { file, output } => status(file, output),
+        KeysCommand::Status { file, data, output } => status(file, data, output),
+        KeysCommand::Rotate { file, pseudonyms, output } => rotate(file, pseudonyms, output),
+        KeysCommand::Rewrap { file, output } => rewrap(file, output),
+        KeysCommand::Erase { subject, tenant, file } => erase(&subject, &tenant, file),
+        KeysCommand::ExportCheck { table, file, output } => export_check(table, file, output),
     }
 }
 
 fn init(file: Option<PathBuf>) -> Result<u8, Failure> {
-    let path = match file {
-        Some(file) => file,
-        None => keys::key_file(&KeysConfig::default())?,
-    };
-    let ring = keys::init(&path, &cloakroom_pipeline::run::now().timestamp())?;
+    let path = key_file(file)?;
+    let ring = keys::init(&path, &now())?;
     output::line(&format!("made {} with key {}", path.display(), ring.active_kid()));
     output::line("keep a copy in a safe place: what is encrypted with it cannot be read without it");
     Ok(0)
 }
 
-fn status(file: Option<PathBuf>, output: Output) -> Result<u8, Failure> {
-    let (ring, origin): (std::sync::Arc<KeyRing>, String) = match file {
-        Some(file) => (keys::read(&file)?.into(), file.display().to_string()),
-        None => match keys::load(&KeysConfig::default())? {
-            Some(keys) => (keys.ring, keys.origin),
-            None => {
-                let path = keys::key_file(&KeysConfig::default())?;
-                return Err(Failure::new(
-                    2,
-                    format!("there is no key ring at {}; make one with `cloakroom keys init`", path.display()),
-                ));
-            }
-        },
+fn status(file: Option<PathBuf>, data: Option<PathBuf>, output: Output) -> Result<u8, Failure> {
+    let keys = load(file)?;
+    let ring = &keys.ring;
+    let (counts, root) = match &keys.subjects {
+        Some(files) if files.table.exists() || files.shards.exists() => {
+            let subjects = open(&keys, files)?;
+            let counts = subjects.table().counts()?;
+            (Some(counts), Some(subjects.shards().root_kid()?))
+        }
+        _ => (None, None),
     };
+    let values = data.as_deref().map(|data| count_values(data, ring)).transpose()?;
     let state = |state| match state {
         KeyState::Active => "active",
         KeyState::Retired => "retired",
     };
+    let uses = |kid: &KeyId| {
+        let mut uses = Vec::new();
+        if kid == ring.pseudonym_kid() {
+            uses.push("pseudonyms");
+        }
+        if root.as_ref() == Some(kid) {
+            uses.push("wraps the keys of people");
+        }
+        uses
+    };
     if output == Output::Json {
         let versions: Vec<_> = ring
             .kids()
-            .map(|(kid, s, created)| json!({ "kid": kid.as_str(), "state": state(s), "created": created }))
+            .map(|(kid, s, created)| {
+                json!({ "kid": kid.as_str(), "state": state(s), "created": created, "uses": uses(kid),
+                        "values": values.as_ref().map(|values| values.of(kid)) })
+            })
             .collect();
-        output::json(&json!({ "origin": origin, "keys": versions }))?;
-    } else {
-        output::line(&format!("key ring: {origin}"));
-        let rows: Vec<_> = ring
-            .kids()
-            .map(|(kid, s, created)| vec![kid.to_string(), state(s).to_owned(), created.to_owned()])
-            .collect();
-        output::line(&output::table(&["KEY", "STATE", "CREATED"], &rows));
+        let subjects = counts.map(
+            |TableCounts { subjects, keys, erased }| json!({ "subjects": subjects, "keys": keys, "erased": erased }),
+        );
+        let of_people =
+            values.as_ref().map(|values| json!({ "values": values.of_people, "keys": values.people.len() }));
+        output::json(
+            &json!({ "origin": keys.origin, "keys": versions, "people": subjects, "values_of_people": of_people }),
+        )?;
+        return Ok(0);
+    }
+    output::line(&format!("key ring: {}", keys.origin));
+    let mut header = vec!["KEY", "STATE", "CREATED", "USED FOR"];
+    if values.is_some() {
+        header.push("VALUES");
+    }
+    let rows: Vec<_> = ring
+        .kids()
+        .map(|(kid, s, created)| {
+            let mut row = vec![kid.to_string(), state(s).to_owned(), created.to_owned(), uses(kid).join(", ")];
+            row.extend(values.as_ref().map(|values| output::grouped(values.of(kid))));
+            row
+        })
+        .collect();
+    output::line(&output::table(&header, &rows));
+    if let Some(TableCounts { subjects, keys, erased }) = counts {
+        let [subjects, keys, erased] = [subjects, keys, erased].map(output::grouped);
+        output::line(&format!("keys of people: {keys} of {subjects} people; {erased} people erased"));
+    }
+    if let Some(values) = values {
+        let (count, keys) = (output::grouped(values.of_people), output::grouped(values.people.len() as u64));
+        output::line(&format!("values under keys of people: {count}, under {keys} different keys"));
     }
     Ok(0)
+}
+
+/// `ck1` values by key version.
+#[derive(Default)]
+struct Values {
+    ring: BTreeMap<KeyId, u64>,
+    of_people: u64,
+    people: std::collections::BTreeSet<KeyId>,
+}
+
+impl Values {
+    fn of(&self, kid: &KeyId) -> u64 {
+        self.ring.get(kid).copied().unwrap_or(0)
+    }
+}
+
+/// Counts whatever is a `ck1` value in a text, piece by piece.
+fn count_values(path: &Path, ring: &KeyRing) -> Result<Values, Failure> {
+    const PIECE: usize = 1 << 20;
+    let failed = |error: std::io::Error| Failure::new(2, format!("{}: {error}", path.display()));
+    let mut input: Box<dyn Read> = match path.to_str() {
+        Some("-") => Box::new(std::io::stdin().lock()),
+        _ => Box::new(std::fs::File::open(path).map_err(failed)?),
+    };
+    let known: Vec<KeyId> = ring.kids().map(|(kid, _, _)| *kid).collect();
+    let mut values = Values::default();
+    let mut text: Vec<u8> = Vec::new();
+    loop {
+        let before = text.len();
+        text.resize(before + PIECE, 0);
+        let read = input.read(&mut text[before..]).map_err(failed)?;
+        text.truncate(before + read);
+        // A value that is cut here is looked at with the next piece.
+        let whole = if read == 0 {
+            text.len()
+        } else {
+            text.iter().rposition(|byte| !is_of_envelope(*byte)).map_or(0, |last| last + 1)
+        };
+        for word in text[..whole].split(|byte| !is_of_envelope(*byte)) {
+            let word = word.get(word.windows(4).position(|four| four == b"ck1.").unwrap_or(word.len())..);
+            if let Some(parts) =
+                word.and_then(|word| std::str::from_utf8(word).ok()).and_then(|w| envelope::parse(w).ok())
+            {
+                if known.contains(&parts.kid) {
+                    *values.ring.entry(parts.kid).or_default() += 1;
+                } else {
+                    values.of_people += 1;
+                    values.people.insert(parts.kid);
+                }
+            }
+        }
+        text.drain(..whole);
+        if read == 0 {
+            return Ok(values);
+        }
+    }
+}
+
+fn is_of_envelope(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"._-".contains(&byte)
+}
+
+fn rotate(file: Option<PathBuf>, pseudonyms: bool, output: Output) -> Result<u8, Failure> {
+    let path = key_file(file)?;
+    let ring = keys::read(&path)?;
+    let old = *ring.active_kid();
+    let mut ring = ring.rotated(RootKey::generate(now()).map_err(crypto)?).map_err(crypto)?;
+    if pseudonyms {
+        let active = *ring.active_kid();
+        ring = ring.with_pseudonyms_of(&active).map_err(crypto)?;
+    }
+    // The ring first: it has both keys, so whatever happens now, everything opens.
+    keys::replace(&path, &ring)?;
+    let rewrapped = rewrap_under(Arc::new(ring), &path)?;
+    if output == Output::Json {
+        let ring = keys::read(&path)?;
+        output::json(
+            &json!({ "active": ring.active_kid().as_str(), "retired": old.as_str(), "rewrapped": rewrapped }),
+        )?;
+    } else {
+        let ring = keys::read(&path)?;
+        output::line(&format!("key {} is active, key {old} is retired", ring.active_kid()));
+        output::line(&format!("{} shard keys were wrapped anew; no data was touched", output::grouped(rewrapped)));
+        output::line("keep a copy of the key file, and start programs that run again");
+    }
+    Ok(0)
+}
+
+fn rewrap(file: Option<PathBuf>, output: Output) -> Result<u8, Failure> {
+    let path = key_file(file)?;
+    let rewrapped = rewrap_under(Arc::new(keys::read(&path)?), &path)?;
+    if output == Output::Json {
+        output::json(&json!({ "rewrapped": rewrapped }))?;
+    } else {
+        output::line(&format!("{} shard keys were wrapped anew", output::grouped(rewrapped)));
+    }
+    Ok(0)
+}
+
+/// Wraps the shard file beside a key file under the active root key.
+fn rewrap_under(ring: Arc<KeyRing>, key_file: &Path) -> Result<u64, Failure> {
+    let files = SubjectFiles::beside(key_file);
+    if !files.shards.exists() {
+        return Ok(0);
+    }
+    let shards = ShardFile::open(&files.shards, Arc::clone(&ring), false)?;
+    Ok(u64::from(shards.rewrap(&ring)?))
+}
+
+fn erase(subject: &str, tenant: &str, file: Option<PathBuf>) -> Result<u8, Failure> {
+    let keys = load(file)?;
+    let files = subject_files(&keys)?;
+    let subjects = open(&keys, files)?;
+    let time = now();
+    let receipt = subjects.erase(tenant, subject, &|erasure| {
+        let receipt = json!({
+            "receipt": "cloakroom erasure",
+            "time": time,
+            "owner": hex(&erasure.owner),
+            "keys_destroyed": erasure.destroyed,
+            "shard": erasure.shard,
+            "shard_key_destroyed": erasure.from,
+            "shard_key_made": erasure.to,
+            "others_rewrapped": erasure.rewrapped,
+        });
+        Ok(receipt.to_string())
+    })?;
+    match receipt {
+        Some(receipt) => {
+            output::line(&receipt);
+            Ok(0)
+        }
+        None => match subjects.table().receipt(&subjects.owner(tenant, subject))? {
+            Some(receipt) => {
+                output::note("this person was erased before; here is the receipt of then");
+                output::line(&receipt);
+                Ok(0)
+            }
+            None => {
+                output::error(
+                    "there is no key for this person: nothing was encrypted for them, or --tenant is another",
+                );
+                Ok(1)
+            }
+        },
+    }
+}
+
+fn export_check(table: Option<PathBuf>, file: Option<PathBuf>, output: Output) -> Result<u8, Failure> {
+    let keys = load(file)?;
+    let mut files = subject_files(&keys)?.clone();
+    if let Some(table) = table {
+        files.table = table;
+    }
+    let check = open(&keys, &files)?.check()?;
+    if output == Output::Json {
+        output::json(&json!({ "open": check.open, "destroyed": check.destroyed, "damaged": check.damaged }))?;
+    } else {
+        let [opened, destroyed, damaged] = [check.open, check.destroyed, check.damaged].map(output::grouped);
+        output::line(&format!("{opened} keys open"));
+        if check.destroyed > 0 {
+            output::line(&format!(
+                "{destroyed} keys do not: their shard's key was destroyed by an erasure after this copy was made"
+            ));
+        }
+        if check.damaged > 0 {
+            output::line(&format!("{damaged} keys are damaged"));
+        }
+    }
+    Ok(u8::from(check.destroyed + check.damaged > 0))
+}
+
+fn key_file(file: Option<PathBuf>) -> Result<PathBuf, Failure> {
+    match file {
+        Some(file) => Ok(file),
+        None => Ok(keys::key_file(&KeysConfig::default())?),
+    }
+}
+
+fn load(file: Option<PathBuf>) -> Result<Keys, Failure> {
+    if let Some(path) = file {
+        let subjects = SubjectFiles::beside(&path);
+        return Ok(Keys::new(keys::read(&path)?, path.display().to_string(), Some(subjects))?);
+    }
+    match keys::load(&KeysConfig::default())? {
+        Some(keys) => Ok(keys),
+        None => {
+            let path = keys::key_file(&KeysConfig::default())?;
+            let text = format!("there is no key ring at {}; make one with `cloakroom keys init`", path.display());
+            Err(Failure::new(2, text))
+        }
+    }
+}
+
+fn subject_files(keys: &Keys) -> Result<&SubjectFiles, Failure> {
+    let files = keys.subjects.as_ref().ok_or_else(|| {
+        Failure::new(2, "with a key from the environment there is no key table; name the key file by --file")
+    })?;
+    if !files.table.exists() {
+        let text = format!("there is no key table at {}: nothing was encrypted for anybody yet", files.table.display());
+        return Err(Failure::new(2, text));
+    }
+    Ok(files)
+}
+
+fn open(keys: &Keys, files: &SubjectFiles) -> Result<SubjectKeys, Failure> {
+    Ok(SubjectKeys::open(Arc::clone(&keys.ring), files, false, now)?)
+}
+
+fn now() -> String {
+    cloakroom_pipeline::run::now().timestamp()
+}
+
+fn crypto(error: cloakroom_crypto::CryptoError) -> Failure {
+    cloakroom_pipeline::ConnectorError::from(error).into()
+}
+
+fn hex(bytes: &[u8]) -> String {
+    use std::fmt::Write as _;
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
 }

@@ -97,6 +97,7 @@ pub(super) fn compile(config: &PolicyConfig, keys: Option<&Arc<dyn KeyProvider>>
     check_names(&columns, &config.fields.0)?;
     columns.retain(|column| !column.name.is_empty());
     Ok(Policy {
+        keys: keys.cloned(),
         tenant: config.tenant.clone(),
         collection: config.collection.clone(),
         subject,

@@ -24,6 +24,7 @@ use crate::path::FieldPath;
 
 /// A compiled policy.
 pub struct Policy {
+    pub(crate) keys: Option<Arc<dyn KeyProvider>>,
     pub(crate) tenant: String,
     pub(crate) collection: String,
     pub(crate) subject: Option<FieldPath>,

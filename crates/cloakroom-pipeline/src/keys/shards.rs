@@ -244,7 +244,7 @@ impl ShardFile {
 
     /// Puts a new file in the place of the old one, whole or not at all.
     fn replace(&self, bytes: &[u8]) -> Result<(), ConnectorError> {
-        let next = self.path.with_extension("next");
+        let next = super::with_suffix(&self.path, ".next");
         super::private_file(&next, true).map_err(|error| self.io(&error))?;
         let written = OpenOptions::new().write(true).truncate(true).open(&next).and_then(|mut file| {
             file.write_all(bytes)?;
@@ -256,7 +256,7 @@ impl ShardFile {
 
     /// One writer at a time, of all processes. Released when the file is closed.
     fn lock(&self) -> Result<File, ConnectorError> {
-        let path = self.path.with_extension("lock");
+        let path = super::with_suffix(&self.path, ".lock");
         super::private_file(&path, true).map_err(|error| self.io(&error))?;
         let file = OpenOptions::new().write(true).open(&path).map_err(|error| self.io(&error))?;
         file.lock().map_err(|error| self.io(&error))?;

@@ -1,0 +1,66 @@
+//! Opens the key table when the first key of a person is asked for: most policies encrypt nothing, and make no key table.
+
+use std::sync::{Arc, OnceLock};
+
+use cloakroom_core::keys::{KeyBatch, KeyProvider, LocalKeys, PersistError};
+use cloakroom_crypto::{CryptoError, DataKey, KeyId, KeyRing, PseudonymKey};
+
+use super::subjects::{SubjectFiles, SubjectKeys};
+use crate::error::ConnectorError;
+
+/// [`SubjectKeys`] that are not opened yet.
+pub(super) struct WhenNeeded {
+    ring: Arc<KeyRing>,
+    local: LocalKeys,
+    files: SubjectFiles,
+    opened: OnceLock<Result<SubjectKeys, ConnectorError>>,
+}
+
+impl WhenNeeded {
+    pub(super) fn new(ring: Arc<KeyRing>, files: SubjectFiles) -> Result<Self, ConnectorError> {
+        Ok(Self { local: LocalKeys::new(Arc::clone(&ring))?, ring, files, opened: OnceLock::new() })
+    }
+
+    fn subjects(&self, create: bool) -> Result<&SubjectKeys, CryptoError> {
+        let open = || SubjectKeys::open(Arc::clone(&self.ring), &self.files, create, || crate::run::now().timestamp());
+        self.opened.get_or_init(open).as_ref().map_err(|error| {
+            tracing::error!(error = %error.message, "the key table cannot be opened");
+            CryptoError::KeyTable
+        })
+    }
+}
+
+impl KeyProvider for WhenNeeded {
+    fn pseudonym_key(&self, domain: &str) -> Result<Arc<PseudonymKey>, CryptoError> {
+        self.local.pseudonym_key(domain)
+    }
+
+    fn data_key(&self, tenant: &str, subject: &str) -> Result<Arc<DataKey>, CryptoError> {
+        match subject {
+            "" => self.local.data_key(tenant, subject),
+            _ => self.subjects(true)?.data_key(tenant, subject),
+        }
+    }
+
+    fn opening_key(&self, tenant: &str, subject: &str, kid: &KeyId) -> Result<Arc<DataKey>, CryptoError> {
+        if self.ring.kids().any(|(known, _, _)| known == kid) {
+            return self.local.opening_key(tenant, subject, kid);
+        }
+        self.subjects(false)?.opening_key(tenant, subject, kid)
+    }
+
+    fn begin(&self) -> KeyBatch {
+        match self.opened.get() {
+            Some(Ok(subjects)) => subjects.begin(),
+            _ => KeyBatch::default(),
+        }
+    }
+
+    fn persist(&self, batch: KeyBatch) -> Result<(), PersistError> {
+        match self.opened.get() {
+            Some(Ok(subjects)) => subjects.persist(batch),
+            Some(Err(error)) => Err(PersistError::Failed(error.message.clone())),
+            None => Ok(()),
+        }
+    }
+}
