@@ -11,6 +11,8 @@ pub(crate) const TOKEN: &str = "ck1/token/";
 pub(crate) const FINGERPRINT: &str = "ck1/fingerprint/";
 pub(crate) const WRAP: &str = "ck1/wrap/";
 pub(crate) const DATA: &str = "ck1/data/";
+/// The names behind it are fixed: none, `/head`, `/subject` and `/sign`.
+pub(crate) const AUDIT: &str = "ck1/audit";
 
 /// HKDF without salt (the root is uniformly random already), `info` = `prefix` ‖ `name`.
 pub(crate) fn derive(root: &SecretKey, prefix: &'static str, name: &str) -> Result<SecretKey, CryptoError> {

@@ -103,6 +103,14 @@ pub enum CryptoError {
     )]
     Authentication,
 
+    /// Text is not the public key of an audit log.
+    #[error("the text is not the public key of an audit log, 43 characters of base64url")]
+    PublicKeyInvalid,
+
+    /// A signature does not belong to its message and public key.
+    #[error("the signature does not verify: what was signed was changed, or another key signed it")]
+    Signature,
+
     /// The key file is not JSON of the expected shape.
     #[error("the key file is malformed at line {line}, column {column}; restore it from a backup")]
     KeyFileSyntax {

@@ -1,7 +1,7 @@
 //! All versions of the root key, and what is derived from them.
 
 use crate::derive::{DATA, FINGERPRINT, TOKEN, WRAP, derive};
-use crate::{CryptoError, DataKey, KeyId, KeyState, PseudonymKey, RootKey, WrappingKey};
+use crate::{AuditKey, CryptoError, DataKey, KeyId, KeyState, PseudonymKey, RootKey, WrappingKey};
 
 /// Root keys: one active, any number retired.
 ///
@@ -151,6 +151,25 @@ impl KeyRing {
     /// As [`Self::wrapping_key`], and [`CryptoError::UnknownKey`].
     pub fn wrapping_key_for(&self, kid: &KeyId, purpose: &str) -> Result<WrappingKey, CryptoError> {
         wrapping_key(self.find(kid)?, purpose)
+    }
+
+    /// The keys of the audit log, of the active root.
+    ///
+    /// Labels: `ck1/audit`, `ck1/audit/head`, `ck1/audit/subject`, `ck1/audit/sign`.
+    ///
+    /// # Errors
+    /// [`CryptoError::Internal`] if a primitive refuses a length; ours are fixed.
+    pub fn audit_key(&self) -> Result<AuditKey, CryptoError> {
+        AuditKey::of(&self.active)
+    }
+
+    /// As [`Self::audit_key`], of any key version: each line of the log names the one it was made
+    /// with.
+    ///
+    /// # Errors
+    /// [`CryptoError::UnknownKey`].
+    pub fn audit_key_for(&self, kid: &KeyId) -> Result<AuditKey, CryptoError> {
+        AuditKey::of(self.find(kid)?)
     }
 
     pub(crate) fn keys(&self) -> impl Iterator<Item = &RootKey> {

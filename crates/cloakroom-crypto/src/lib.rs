@@ -7,7 +7,7 @@
 //! * [`PseudonymKey`] gives the same value the same token, under a key (HMAC-SHA-256).
 //! * [`envelope`] encrypts one field so that it opens only where it was sealed (AES-256-GCM).
 //!
-//! [`digest`] has the unkeyed hashes that older systems used, for compatibility only.
+//! [`audit`] has the keys of the audit log: chained MACs and signed checkpoints. [`digest`] has the unkeyed hashes that older systems used, for compatibility only.
 //!
 //! ```
 //! use cloakroom_crypto::envelope::{self, AdditionalData, ValueType};
@@ -38,6 +38,7 @@
 //! dropped. This is best effort: a compiler may leave copies on the stack or in registers, and a
 //! core dump or swap file taken while the process runs holds live keys.
 
+pub mod audit;
 mod data_key;
 mod derive;
 pub mod digest;
@@ -52,6 +53,7 @@ mod secret;
 mod text;
 mod wrap;
 
+pub use audit::{AuditKey, AuditPublicKey};
 pub use data_key::DataKey;
 pub use error::CryptoError;
 pub use key_id::KeyId;
