@@ -244,6 +244,24 @@ pub(crate) enum KeysCommand {
         #[arg(long)]
         file: Option<PathBuf>,
     },
+    /// Check the receipt of an erasure: whether this key ring signed it, and whether it is about somebody.
+    #[command(
+        after_help = "Examples:\n  cloakroom keys receipt receipt.json\n  cloakroom keys receipt receipt.json --subject user-4711\n\n\
+        Exit code 1 when it was changed, signed by another key ring, or about somebody else."
+    )]
+    Receipt {
+        /// The receipt, as `keys erase` printed it.
+        receipt: PathBuf,
+        /// The person it should be about.
+        #[arg(long)]
+        subject: Option<String>,
+        /// The tenant, where policies name one.
+        #[arg(long, default_value = "default")]
+        tenant: String,
+        /// The key file.
+        #[arg(long)]
+        file: Option<PathBuf>,
+    },
     /// Try every key of a key table, or of a copy of one: whether it could be restored.
     #[command(
         after_help = "Examples:\n  cloakroom keys export-check\n  cloakroom keys export-check --table backup/keys.subjects.db\n\n\

@@ -10,7 +10,7 @@ use std::time::Duration;
 use common::{Room, Started, count, eventually, sqlite_count};
 
 /// Every command, as it is typed.
-const COMMANDS: [&str; 32] = [
+const COMMANDS: [&str; 33] = [
     "",
     "demo",
     "run",
@@ -28,6 +28,7 @@ const COMMANDS: [&str; 32] = [
     "keys rotate",
     "keys rewrap",
     "keys erase",
+    "keys receipt",
     "keys export-check",
     "dead-letters",
     "dead-letters list",
@@ -46,7 +47,7 @@ const COMMANDS: [&str; 32] = [
 ];
 
 /// Commands with arguments to get wrong: their help ends with an example.
-const WITH_EXAMPLE: [&str; 21] = [
+const WITH_EXAMPLE: [&str; 22] = [
     "",
     "demo",
     "run",
@@ -62,6 +63,7 @@ const WITH_EXAMPLE: [&str; 21] = [
     "keys rotate",
     "keys rewrap",
     "keys erase",
+    "keys receipt",
     "keys export-check",
     "dead-letters list",
     "dead-letters replay",

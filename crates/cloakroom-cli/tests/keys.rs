@@ -53,6 +53,13 @@ fn keys_of_people_are_made_counted_rotated_and_erased() {
     let receipt = room.run(&["keys", "erase", "ada"]).expect_code(0).json();
     assert_eq!((&receipt["keys_destroyed"], &receipt["shard_key_destroyed"]), (&1.into(), &1.into()));
     assert_eq!(room.run(&["keys", "erase", "ada"]).expect_code(0).json(), receipt, "the receipt of the first time");
+    let file = room.write("receipt.json", receipt.to_string());
+    room.run(&["keys", "receipt", &file, "--subject", "ada"]).expect_code(0);
+    room.run(&["keys", "receipt", &file, "--subject", "bob"]).expect_code(1);
+    let forged = room.write("forged.json", receipt.to_string().replace("\"keys_destroyed\":1", "\"keys_destroyed\":2"));
+    room.run(&["keys", "receipt", &forged]).expect_code(1);
+    let other = Room::new().run(&["keys", "receipt", &file]);
+    assert!(other.expect_code(1).out().contains("not by this key ring"), "{other}");
     let people = &status(&room.name("first.jsonl"))["people"];
     assert_eq!(*people, serde_json::json!({"subjects": 2, "keys": 2, "erased": 1}));
     room.run(&["keys", "export-check"]).expect_code(0);

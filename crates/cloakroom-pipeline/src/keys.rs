@@ -1,5 +1,6 @@
 //! The local key ring: a file that only its owner can read, or an environment variable.
 
+pub mod receipt;
 pub mod shards;
 pub mod subjects;
 pub mod table;

@@ -6,10 +6,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use cloakroom_crypto::{KeyId, KeyRing, KeyState, RootKey, envelope};
+use cloakroom_pipeline::audit::audit_keys;
+use cloakroom_pipeline::keys::receipt::Receipt;
 use cloakroom_pipeline::keys::shards::ShardFile;
 use cloakroom_pipeline::keys::subjects::{SubjectFiles, SubjectKeys};
 use cloakroom_pipeline::keys::table::TableCounts;
 use cloakroom_pipeline::keys::{self, Keys, KeysConfig};
+use cloakroom_pipeline::{ConnectorError, ErrorKind};
 use serde_json::json;
 
 use crate::args::{KeysCommand, Output};
@@ -23,6 +26,9 @@ pub(crate) fn keys(command: KeysCommand) -> Result<u8, Failure> {
         KeysCommand::Rotate { file, pseudonyms, output } => rotate(file, pseudonyms, output),
         KeysCommand::Rewrap { file, output } => rewrap(file, output),
         KeysCommand::Erase { subject, tenant, file } => erase(&subject, &tenant, file),
+        KeysCommand::Receipt { receipt: path, subject, tenant, file } => {
+            receipt(&path, subject.as_deref(), &tenant, file)
+        }
         KeysCommand::ExportCheck { table, file, output } => export_check(table, file, output),
     }
 }
@@ -216,18 +222,10 @@ fn erase(subject: &str, tenant: &str, file: Option<PathBuf>) -> Result<u8, Failu
     let files = subject_files(&keys)?;
     let subjects = open(&keys, files)?;
     let time = now();
+    let signer = keys.ring.audit_key().map_err(crypto)?;
     let receipt = subjects.erase(tenant, subject, &|erasure| {
-        let receipt = json!({
-            "receipt": "cloakroom erasure",
-            "time": time,
-            "owner": hex(&erasure.owner),
-            "keys_destroyed": erasure.destroyed,
-            "shard": erasure.shard,
-            "shard_key_destroyed": erasure.from,
-            "shard_key_made": erasure.to,
-            "others_rewrapped": erasure.rewrapped,
-        });
-        Ok(receipt.to_string())
+        serde_json::to_string(&Receipt::sign(&signer, &time, erasure))
+            .map_err(|_| ConnectorError::new(ErrorKind::Internal, "the receipt could not be written"))
     })?;
     match receipt {
         Some(receipt) => {
@@ -248,6 +246,35 @@ fn erase(subject: &str, tenant: &str, file: Option<PathBuf>) -> Result<u8, Failu
             }
         },
     }
+}
+
+fn receipt(path: &Path, subject: Option<&str>, tenant: &str, file: Option<PathBuf>) -> Result<u8, Failure> {
+    let shown = path.display();
+    let text = crate::load::read_text(path)?;
+    let receipt: Receipt =
+        serde_json::from_str(&text).map_err(|_| Failure::new(2, format!("{shown}: not a receipt of an erasure")))?;
+    let keys = load(file)?;
+    let ours = audit_keys(&keys.ring)?.iter().any(|key| key.public_key().to_string() == receipt.public_key);
+    if !receipt.is_genuine() {
+        output::line(&format!("{shown}: not as it was signed"));
+        return Ok(1);
+    }
+    if !ours {
+        output::line(&format!(
+            "{shown}: signed, but not by this key ring; compare {} with the key you expect",
+            receipt.public_key
+        ));
+        return Ok(1);
+    }
+    if let Some(subject) = subject
+        && !receipt.is_of(&open(&keys, subject_files(&keys)?)?.owner(tenant, subject))
+    {
+        output::line(&format!("{shown}: genuine, but about somebody else"));
+        return Ok(1);
+    }
+    let Receipt { keys_destroyed, time, .. } = &receipt;
+    output::line(&format!("{shown}: genuine; keys destroyed: {keys_destroyed}, at {time}"));
+    Ok(0)
 }
 
 fn export_check(table: Option<PathBuf>, file: Option<PathBuf>, output: Output) -> Result<u8, Failure> {
@@ -317,12 +344,4 @@ fn now() -> String {
 
 fn crypto(error: cloakroom_crypto::CryptoError) -> Failure {
     cloakroom_pipeline::ConnectorError::from(error).into()
-}
-
-fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write as _;
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
 }
