@@ -16,7 +16,7 @@ use crate::finding::Finding;
 use crate::keys::{KeyBatch, PersistError};
 use crate::path::{FieldPath, Segment};
 use crate::policy::{Actions, FieldRule, FieldType, Node, Policy, SetValue, Unlisted};
-use crate::protect::{Applied, FieldContext, ProtectError, Protection};
+use crate::protect::{Applied, FieldContext, ProtectError, Protection, is_protected};
 use crate::record::{ProtectedRecord, Record, RecordId};
 use crate::value::{Number, Object, Value};
 
@@ -88,6 +88,7 @@ impl Cloak {
             nested: 0,
             actions: self.policy.detection.as_ref().and_then(|detection| detection.everywhere.as_ref()),
             findings: Vec::new(),
+            index: None,
             lent: detection::Lent::default(),
         };
         walk.object(&mut content, Some(&self.policy.root))?;
@@ -134,6 +135,8 @@ struct Walk<'a> {
     /// What is done to findings here; `None` where nothing is looked for.
     actions: Option<&'a Actions>,
     findings: Vec<Finding>,
+    /// The blind index of the member at hand, until it stands beside it.
+    index: Option<(CompactString, Value)>,
     lent: detection::Lent,
 }
 
@@ -163,6 +166,7 @@ impl<'a> Walk<'a> {
                 self.separator = separator;
             }
             let mut keep = self.value(value, child)?;
+            lifted.extend(self.index.take());
             self.separator = outer;
             if keep
                 && let Some(separator) = rule.and_then(|rule| rule.flatten.as_deref())
@@ -230,6 +234,13 @@ impl<'a> Walk<'a> {
         }
         self.check(rule, value)?;
         if let Some(protection) = &rule.protection {
+            // An envelope that passes is not the value: it has no index.
+            if let Some(index) = &rule.index
+                && !is_protected(value)
+            {
+                let value = index.of(value).map_err(|error| self.refused(error))?;
+                self.index = Some((index.name.clone(), value));
+            }
             let taken = std::mem::replace(value, Value::Null);
             return match self.protect(protection.as_ref(), taken, None)? {
                 Applied::Value(result) => {
@@ -349,7 +360,11 @@ impl<'a> Walk<'a> {
             path: &self.path,
             entity,
         };
-        protection.protect(value, &context).map_err(|ProtectError { kind, detail }| self.error(kind, detail))
+        protection.protect(value, &context).map_err(|error| self.refused(error))
+    }
+
+    fn refused(&self, ProtectError { kind, detail }: ProtectError) -> RecordError {
+        self.error(kind, detail)
     }
 
     fn set_value(&self, set: &SetValue) -> Value {

@@ -115,6 +115,87 @@ fn paths_of_ciphertexts_are_those_of_the_protected_record() {
 }
 
 #[test]
+fn a_blind_index_stands_beside_what_is_encrypted() {
+    let index = |yaml: &str, json: &str, name: &str| {
+        let record: serde_json::Value = serde_json::from_str(&run(yaml, json).unwrap()).unwrap();
+        assert!(!record.to_string().contains("Ana@"), "{record}");
+        record.pointer(name).cloned().unwrap_or(serde_json::Value::Null)
+    };
+    let yaml = "fields: { email: { protect: encrypt, index: email_bidx } }";
+    let one = index(yaml, r#"{"email":"Ana@example.com","x":1}"#, "/email_bidx");
+    assert_eq!(one.as_str().map(str::len), Some(22), "128 bits");
+    assert_eq!(index(yaml, r#"{"email":"Ana@example.com"}"#, "/email_bidx"), one, "equal values are found");
+    assert_ne!(index(yaml, r#"{"email":"ana@example.com"}"#, "/email_bidx"), one);
+    assert_eq!(index(yaml, r#"{"email":null}"#, "/email_bidx"), serde_json::Value::Null);
+    assert_eq!(run(yaml, r#"{"x":1}"#).as_deref(), Ok(r#"{"x":1}"#), "no value, no index");
+    refused(yaml, r#"{"email":"a","email_bidx":"b"}"#, "name conflict");
+    refused(yaml, r#"{"email":["a"]}"#, "protection failed: email (");
+
+    let even = "fields: { email: { protect: drop, index: { as: i, bits: 256, domain: email, normalize: [trim, lowercase] } } }";
+    let of = |text: &str| index(even, &format!("{{\"email\":\"{text}\"}}"), "/i");
+    assert_eq!(of(" Ana@Example.com "), of("ana@example.com"));
+    assert!(of("ana@example.com").as_str().unwrap().len() == 43);
+    assert_eq!(of("  "), serde_json::Value::Null);
+    let digits = "fields: { tel: { protect: encrypt, index: { as: i, normalize: [digits] } } }";
+    assert_eq!(index(digits, r#"{"tel":"+34 600-123"}"#, "/i"), index(digits, r#"{"tel":34600123}"#, "/i"));
+    assert_ne!(index(digits, r#"{"tel":"1"}"#, "/i"), index(&digits.replace("tel", "fax"), r#"{"fax":"1"}"#, "/i"));
+}
+
+#[test]
+fn a_blind_index_goes_where_its_value_goes() {
+    for (yaml, json, expected) in [
+        (
+            "fields: { 'l[*].n': { protect: drop, index: i } }",
+            r#"{"l":[{"n":1},{"n":1,"m":2}]}"#,
+            r#"{"l":[{"i":@},{"m":2,"i":@}]}"#,
+        ),
+        (
+            "record: { flatten: _ }\nfields: { a.n: { protect: drop, index: { as: i, domain: 'l[*].n' } } }",
+            r#"{"a":{"n":1}}"#,
+            r#"{"a_i":@}"#,
+        ),
+        (
+            "fields: { a: { flatten: '-' }, a.n: { protect: drop, index: { as: i, domain: 'l[*].n' } } }",
+            r#"{"a":{"n":1}}"#,
+            r#"{"a-i":@}"#,
+        ),
+        (
+            "record: { unlisted: drop }\nfields: { n: { protect: redact, as: m, index: { as: i, domain: 'l[*].n' } } }",
+            r#"{"n":1}"#,
+            r#"{"m":"[REDACTED]","i":@}"#,
+        ),
+    ] {
+        is(yaml, json, &expected.replace('@', "\"@\"").replace('@', &index_of_one()));
+    }
+    let columns: Vec<_> =
+        compile("fields: { email: { protect: encrypt, index: { as: i, bits: 40 }, required: true, nullable: false } }")
+            .unwrap()
+            .policy()
+            .columns()
+            .iter()
+            .map(|c| (c.name.clone(), c.column_type.map(FieldType::name), c.fixed_length, c.never_null))
+            .collect();
+    assert_eq!(columns, [("email".into(), Some("string"), None, true), ("i".into(), Some("string"), Some(7), false)]);
+}
+
+/// The index of `1` in the domain `l[*].n`.
+fn index_of_one() -> String {
+    let ring = cloakroom_crypto::keyring_from_env_value(&"0123456789abcdef".repeat(4)).unwrap();
+    let mut index = String::new();
+    ring.index_key("l[*].n").unwrap().index(b"1", 128, &mut index).unwrap();
+    index
+}
+
+#[test]
+fn what_is_protected_already_is_refused_with_its_field_or_passes() {
+    let once = run("fields: { a: { protect: encrypt } }", r#"{"a":7}"#).unwrap();
+    refused("fields: { a: { protect: hmac } }", &once, "protection failed: a (it is a ck1 envelope or token already");
+    let keep = "fields: { a: { protect: { encrypt: { on_protected: keep } }, index: i } }";
+    assert_eq!(run(keep, &once), Ok(once.clone()), "and an envelope has no index");
+    assert!(run(keep, r#"{"a":7}"#).unwrap().contains("\"i\":\""));
+}
+
+#[test]
 fn a_set_uuid_belongs_to_the_record() {
     let once = run("fields: { id: { set: uuid } }", "{}").unwrap();
     assert_eq!(run("fields: { id: { set: uuid } }", "{}").unwrap(), once);
@@ -248,6 +329,10 @@ fn mistakes_are_found_when_the_policy_is_compiled() {
         ("fields:\n  a:\n    protect: { hash: md5 }\n", "allow_reversible", 3),
         ("fields:\n  a: { protect: { date_shift: 5 } }\n", "subject", 2),
         ("fields:\n  a: { date: { from: [iso8610] } }\n", "did you mean `iso8601`", 2),
+        ("fields:\n  a: { index: i }\n", "beside a protected value", 2),
+        ("fields:\n  a: { protect: encrypt, index: a }\n", "would both become `a`", 2),
+        ("fields:\n  'a[*]': { protect: encrypt, index: i }\n", "a field with a name", 2),
+        ("fields:\n  a: { protect: encrypt, index: { as: i, bits: 16 } }\n", "32 to 256", 2),
         ("subject: '*.id'\n", "must name one field", 1),
         ("record:\n  require: [a, '']\n", "no field path", 2),
     ] {

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use cloakroom_crypto::{CryptoError, DataKey, KeyId, KeyRing, PseudonymKey};
+use cloakroom_crypto::{CryptoError, DataKey, DeterministicKey, FormatKey, KeyId, KeyRing, PseudonymKey};
 
 /// Gives keys by purpose.
 pub trait KeyProvider: Send + Sync {
@@ -13,6 +13,24 @@ pub trait KeyProvider: Send + Sync {
     /// # Errors
     /// When the provider has no such key.
     fn pseudonym_key(&self, domain: &str) -> Result<Arc<PseudonymKey>, CryptoError>;
+
+    /// The key of blind indexes of one domain.
+    ///
+    /// # Errors
+    /// When the provider has no such key.
+    fn index_key(&self, domain: &str) -> Result<Arc<PseudonymKey>, CryptoError>;
+
+    /// The key that encrypts equal values of one domain to equal envelopes.
+    ///
+    /// # Errors
+    /// When the provider has no such key.
+    fn deterministic_key(&self, domain: &str) -> Result<Arc<DeterministicKey>, CryptoError>;
+
+    /// The key that encrypts numbers to numbers of the same length in one domain.
+    ///
+    /// # Errors
+    /// When the provider has no such key.
+    fn format_key(&self, domain: &str) -> Result<Arc<FormatKey>, CryptoError>;
 
     /// The key that encrypts values of one subject (a person) of a tenant; the empty subject is nobody in particular. What it
     /// seals may leave the program only after [`KeyProvider::persist`].
@@ -78,6 +96,18 @@ impl LocalKeys {
 impl KeyProvider for LocalKeys {
     fn pseudonym_key(&self, domain: &str) -> Result<Arc<PseudonymKey>, CryptoError> {
         self.ring.pseudonym_key(domain).map(Arc::new)
+    }
+
+    fn index_key(&self, domain: &str) -> Result<Arc<PseudonymKey>, CryptoError> {
+        self.ring.index_key(domain).map(Arc::new)
+    }
+
+    fn deterministic_key(&self, domain: &str) -> Result<Arc<DeterministicKey>, CryptoError> {
+        self.ring.deterministic_key(domain).map(Arc::new)
+    }
+
+    fn format_key(&self, domain: &str) -> Result<Arc<FormatKey>, CryptoError> {
+        self.ring.format_key(domain).map(Arc::new)
     }
 
     fn data_key(&self, _tenant: &str, _subject: &str) -> Result<Arc<DataKey>, CryptoError> {

@@ -1,8 +1,10 @@
 //! A key that encrypts fields, prepared for speed.
 
 use std::fmt;
+use std::sync::OnceLock;
 
 use aes_gcm::{Aes256Gcm, KeyInit as _};
+use aes_gcm_siv::Aes256GcmSiv;
 use hmac::{Hmac, Mac as _};
 use sha2::Sha512;
 use zeroize::Zeroizing;
@@ -11,21 +13,28 @@ use crate::{CryptoError, KeyId, KeyState, SecretKey};
 
 /// Input of the HMAC that splits a data key into its two halves.
 const SPLIT: &[u8] = b"ck1/enc+commit";
+/// Input of the HMAC that makes the key of AES-256-GCM-SIV: the first 32 bytes of the output.
+const GCM_SIV: &[u8] = b"ck1/gcm-siv";
 
-/// An AES-256-GCM key with its key schedule, its id and its commitment. `Send` and `Sync`; share
+/// A key for AES-256-GCM and, apart from it, for AES-256-GCM-SIV, with its key schedule, its id and its commitment. `Send` and `Sync`; share
 /// one in an `Arc`, do not make one per value.
 ///
 /// HMAC-SHA-512(data key, `"ck1/enc+commit"`) gives 64 bytes: the first half is the AES key, the
 /// second the commitment. AES-GCM alone lets one envelope be built that opens under two keys;
 /// two keys with the same commitment would be a collision in SHA-512, so a stored commitment
-/// that matches pins the key.
+/// that matches pins the key. The key of AES-256-GCM-SIV is made from the same data key, with `"ck1/gcm-siv"`, when it
+/// is first used.
 ///
 /// **Limit:** random 96-bit nonces allow 2^32 envelopes per key (NIST SP 800-38D, section 8.3).
-/// Rotate before that.
+/// Rotate before that. With AES-256-GCM-SIV a nonce that comes twice shows only whether two values are equal, and far
+/// more are allowed (RFC 8452, section 9).
 pub struct DataKey {
     kid: KeyId,
     state: KeyState,
     cipher: Aes256Gcm,
+    /// The HMAC under the data key, before any input.
+    split: Hmac<Sha512>,
+    siv: OnceLock<Aes256GcmSiv>,
     commitment: [u8; 32],
 }
 
@@ -36,15 +45,14 @@ impl DataKey {
     /// # Errors
     /// [`CryptoError::Internal`] if a primitive refuses a length; ours are fixed.
     pub fn from_secret(kid: KeyId, secret: &SecretKey, state: KeyState) -> Result<Self, CryptoError> {
-        let mut mac = Hmac::<Sha512>::new_from_slice(secret.expose()).map_err(|_| CryptoError::Internal)?;
-        mac.update(SPLIT);
-        let halves = Zeroizing::new(<[u8; 64]>::from(mac.finalize().into_bytes()));
+        let split = Hmac::<Sha512>::new_from_slice(secret.expose()).map_err(|_| CryptoError::Internal)?;
+        let halves = output(&split, SPLIT);
         let (aead, commit) = halves.split_at(32);
 
         let cipher = Aes256Gcm::new_from_slice(aead).map_err(|_| CryptoError::Internal)?;
         let mut commitment = [0; 32];
         commitment.copy_from_slice(commit);
-        Ok(Self { kid, state, cipher, commitment })
+        Ok(Self { kid, state, cipher, split, siv: OnceLock::new(), commitment })
     }
 
     /// The key version that goes into the header of envelopes.
@@ -75,16 +83,26 @@ impl DataKey {
         if std::hint::black_box(difference) == 0 { Ok(()) } else { Err(CryptoError::CommitmentMismatch(self.kid)) }
     }
 
-    pub(crate) fn opener(&self) -> &Aes256Gcm {
+    pub(crate) fn gcm(&self) -> &Aes256Gcm {
         &self.cipher
     }
 
-    pub(crate) fn sealer(&self) -> Result<&Aes256Gcm, CryptoError> {
-        match self.state {
-            KeyState::Active => Ok(&self.cipher),
-            KeyState::Retired => Err(CryptoError::RetiredKey(self.kid)),
-        }
+    pub(crate) fn gcm_siv(&self) -> &Aes256GcmSiv {
+        self.siv.get_or_init(|| {
+            let output = output(&self.split, GCM_SIV);
+            let (key, _) = output.split_at(32);
+            let mut whole = Zeroizing::new([0; 32]);
+            whole.copy_from_slice(key);
+            Aes256GcmSiv::new((&*whole).into())
+        })
     }
+}
+
+/// HMAC-SHA-512 of `input` under the key that `split` holds.
+fn output(split: &Hmac<Sha512>, input: &[u8]) -> Zeroizing<[u8; 64]> {
+    let mut mac = split.clone();
+    mac.update(input);
+    Zeroizing::new(mac.finalize().into_bytes().into())
 }
 
 impl fmt::Debug for DataKey {
@@ -140,6 +158,24 @@ mod tests {
             ])
         );
         assert_eq!(u128::from_be_bytes(tag.into()), 0x76fc6ece0f4e1768cddf8853bb2d551b);
+    }
+
+    /// RFC 8452, appendix C.2 (AES-256): nothing at all, a block that is not full, and one with additional data.
+    #[test]
+    fn gcm_siv_vectors() {
+        let mut key = [0; 32];
+        key[0] = 1;
+        let mut nonce = [0; 12];
+        nonce[0] = 3;
+        let sealed = |aad: &[u8], text: u64| {
+            let mut text = if text == 0 { Vec::new() } else { text.to_be_bytes().to_vec() };
+            let cipher = Aes256GcmSiv::new(&key.into());
+            let tag = cipher.encrypt_inout_detached(&nonce.into(), aad, text.as_mut_slice().into()).unwrap();
+            (text.try_into().map_or(0, u64::from_be_bytes), u128::from_be_bytes(tag.into()))
+        };
+        assert_eq!(sealed(b"", 0), (0, 0x07f5f4169bbf55a8400cd47ea6fd400f));
+        assert_eq!(sealed(b"", 1 << 56), (0xc2ef328e5c71c83b, 0x843122130f7364b761e0b97427e3df28));
+        assert_eq!(sealed(&[1], 2 << 56), (0x1de22967237a8132, 0x91213f267e3b452f02d01ae33e4ec854));
     }
 
     #[test]

@@ -13,10 +13,23 @@ pub(crate) const WRAP: &str = "ck1/wrap/";
 pub(crate) const DATA: &str = "ck1/data/";
 /// The names behind it are fixed: none, `/head`, `/subject` and `/sign`.
 pub(crate) const AUDIT: &str = "ck1/audit";
+pub(crate) const DETERMINISTIC: &str = "ck1/det/";
+pub(crate) const FORMAT: &str = "ck1/fpe/";
+pub(crate) const INDEX: &str = "ck1/index/";
 
 /// HKDF without salt (the root is uniformly random already), `info` = `prefix` ‖ `name`.
 pub(crate) fn derive(root: &SecretKey, prefix: &'static str, name: &str) -> Result<SecretKey, CryptoError> {
     SecretKey::filled_by(|out| expand(root.expose(), None, &[prefix.as_bytes(), name.as_bytes()], out))
+}
+
+/// As [`derive`], 64 bytes into a key of another type.
+pub(crate) fn derive_into(
+    root: &SecretKey,
+    prefix: &'static str,
+    name: &str,
+    out: &mut [u8; 64],
+) -> Result<(), CryptoError> {
+    expand(root.expose(), None, &[prefix.as_bytes(), name.as_bytes()], out)
 }
 
 /// Extract and expand; the parts of `info` are joined.

@@ -79,6 +79,19 @@ pub enum CryptoError {
     #[error("the value is too long for one envelope; split it")]
     PlaintextTooLong,
 
+    /// A blind index of a length that is not offered.
+    #[error("a blind index has 32 to 256 bits")]
+    IndexBits,
+
+    /// A number is too short for format-preserving encryption to protect it (NIST SP 800-38Gr1, second public draft:
+    /// at least a million possible numbers), or longer than this program's FF1 takes.
+    #[error("format-preserving encryption takes numbers of 6 to 36 digits")]
+    FormatLength,
+
+    /// Text for format-preserving encryption holds something else than digits.
+    #[error("format-preserving encryption takes ASCII digits only")]
+    NotDigits,
+
     /// Text is not a well-formed `ck1` envelope.
     #[error("the text is not a ck1 envelope")]
     NotAnEnvelope,
@@ -87,9 +100,11 @@ pub enum CryptoError {
     #[error("the text is a token, which nothing can open")]
     Token,
 
-    /// The envelope uses an algorithm of the format that this version does not have.
-    #[error("the envelope uses algorithm {0:?}, which this version cannot open; upgrade cloakroom")]
-    UnsupportedAlgorithm(char),
+    /// The envelope uses an algorithm that takes another kind of key: `d` a deterministic key, `a` and `s` a data key.
+    #[error(
+        "the envelope uses algorithm {0:?}, which takes another kind of key: `d` the deterministic key of its domain, `a` and `s` a data key"
+    )]
+    OtherAlgorithm(char),
 
     /// The envelope names another key than the one given.
     #[error("the envelope was sealed with key {0}, not with the key given; open it with that key")]

@@ -1,7 +1,8 @@
 //! All versions of the root key, and what is derived from them.
 
-use crate::derive::{DATA, FINGERPRINT, TOKEN, WRAP, derive};
-use crate::{AuditKey, CryptoError, DataKey, KeyId, KeyState, PseudonymKey, RootKey, WrappingKey};
+use crate::derive::{DATA, DETERMINISTIC, FINGERPRINT, FORMAT, INDEX, TOKEN, WRAP, derive, derive_into};
+use crate::ff1::FormatKey;
+use crate::{AuditKey, CryptoError, DataKey, DeterministicKey, KeyId, KeyState, PseudonymKey, RootKey, WrappingKey};
 
 /// Root keys: one active, any number retired.
 ///
@@ -172,6 +173,65 @@ impl KeyRing {
         AuditKey::of(self.find(kid)?)
     }
 
+    /// The key of blind indexes in `domain`; see [`PseudonymKey::index`]. Apart from pseudonyms, so that a token of a
+    /// value says nothing about its index.
+    ///
+    /// Label: `ck1/index/<domain>`.
+    ///
+    /// # Errors
+    /// [`CryptoError::EmptyName`] if `domain` is empty.
+    pub fn index_key(&self, domain: &str) -> Result<PseudonymKey, CryptoError> {
+        keyed_hash(self.find(&self.pseudonyms)?, INDEX, domain)
+    }
+
+    /// As [`Self::index_key`], of any key version: an index does not name its key, so after a rotation a search asks
+    /// for the value under each.
+    ///
+    /// # Errors
+    /// [`CryptoError::UnknownKey`], [`CryptoError::EmptyName`].
+    pub fn index_key_for(&self, kid: &KeyId, domain: &str) -> Result<PseudonymKey, CryptoError> {
+        keyed_hash(self.find(kid)?, INDEX, domain)
+    }
+
+    /// The key that encrypts equal values to equal envelopes in `domain`.
+    ///
+    /// Label: `ck1/det/<domain>`.
+    ///
+    /// # Errors
+    /// [`CryptoError::EmptyName`] if `domain` is empty.
+    pub fn deterministic_key(&self, domain: &str) -> Result<DeterministicKey, CryptoError> {
+        // Its version goes on sealing when it no longer wraps keys.
+        deterministic_key(self.find(&self.pseudonyms)?, KeyState::Active, domain)
+    }
+
+    /// As [`Self::deterministic_key`], of any key version. If that is not the one of pseudonyms the key refuses to seal.
+    ///
+    /// # Errors
+    /// [`CryptoError::UnknownKey`], [`CryptoError::EmptyName`].
+    pub fn deterministic_key_for(&self, kid: &KeyId, domain: &str) -> Result<DeterministicKey, CryptoError> {
+        let state = if *kid == self.pseudonyms { KeyState::Active } else { KeyState::Retired };
+        deterministic_key(self.find(kid)?, state, domain)
+    }
+
+    /// The key that encrypts numbers to numbers of the same length in `domain`, with [FF1](crate::ff1).
+    ///
+    /// Label: `ck1/fpe/<domain>`.
+    ///
+    /// # Errors
+    /// [`CryptoError::EmptyName`] if `domain` is empty.
+    pub fn format_key(&self, domain: &str) -> Result<FormatKey, CryptoError> {
+        format_key(self.find(&self.pseudonyms)?, domain)
+    }
+
+    /// As [`Self::format_key`], of any key version: numbers do not name their key, so after a rotation it must be
+    /// known which one made them.
+    ///
+    /// # Errors
+    /// [`CryptoError::UnknownKey`], [`CryptoError::EmptyName`].
+    pub fn format_key_for(&self, kid: &KeyId, domain: &str) -> Result<FormatKey, CryptoError> {
+        format_key(self.find(kid)?, domain)
+    }
+
     pub(crate) fn keys(&self) -> impl Iterator<Item = &RootKey> {
         std::iter::once(&self.active).chain(&self.retired)
     }
@@ -182,27 +242,32 @@ impl KeyRing {
 }
 
 fn keyed_hash(root: &RootKey, label: &'static str, domain: &str) -> Result<PseudonymKey, CryptoError> {
-    // An empty name is a setting that was left out; two of those would silently share a key.
-    if domain.is_empty() {
-        return Err(CryptoError::EmptyName("domain"));
-    }
-    let key = derive(root.secret(), label, domain)?;
+    let key = derive(root.secret(), label, named("domain", domain)?)?;
     PseudonymKey::from_raw(*root.kid(), key.expose())
 }
 
 fn wrapping_key(root: &RootKey, purpose: &str) -> Result<WrappingKey, CryptoError> {
-    if purpose.is_empty() {
-        return Err(CryptoError::EmptyName("purpose"));
-    }
-    WrappingKey::from_secret(&derive(root.secret(), WRAP, purpose)?)
+    WrappingKey::from_secret(&derive(root.secret(), WRAP, named("purpose", purpose)?)?)
+}
+
+fn deterministic_key(root: &RootKey, state: KeyState, domain: &str) -> Result<DeterministicKey, CryptoError> {
+    let domain = named("domain", domain)?;
+    DeterministicKey::filled_by(*root.kid(), state, |out| derive_into(root.secret(), DETERMINISTIC, domain, out))
+}
+
+fn format_key(root: &RootKey, domain: &str) -> Result<FormatKey, CryptoError> {
+    let key = derive(root.secret(), FORMAT, named("domain", domain)?)?;
+    Ok(FormatKey::from_secret(*root.kid(), &key))
 }
 
 fn data_key(root: &RootKey, purpose: &str) -> Result<DataKey, CryptoError> {
-    if purpose.is_empty() {
-        return Err(CryptoError::EmptyName("purpose"));
-    }
-    let key = derive(root.secret(), DATA, purpose)?;
+    let key = derive(root.secret(), DATA, named("purpose", purpose)?)?;
     DataKey::from_secret(*root.kid(), &key, root.state())
+}
+
+/// An empty name is a setting that was left out; two of those would silently share a key.
+fn named<'a>(what: &'static str, name: &'a str) -> Result<&'a str, CryptoError> {
+    if name.is_empty() { Err(CryptoError::EmptyName(what)) } else { Ok(name) }
 }
 
 #[cfg(test)]
@@ -242,6 +307,8 @@ mod tests {
         assert_eq!(ring.pseudonym_key("d").unwrap().tag(b"v"), old_tag);
         let active = *ring.active_kid();
         let ring = ring.with_pseudonyms_of(&active).unwrap();
+        assert_ne!(ring.index_key("d").unwrap().tag(b"v"), ring.index_key_for(&old, "d").unwrap().tag(b"v"));
+        assert_eq!(ring.format_key_for(&old, "d").unwrap().kid(), &old);
         assert_ne!(ring.pseudonym_key("d").unwrap().tag(b"v"), old_tag);
         let wrapped = ring.wrapping_key_for(&old, "w").unwrap().wrap(&SecretKey::from_bytes([5; 32]), &[]).unwrap();
         assert!(ring.wrapping_key("w").unwrap().unwrap(&wrapped, &[]).is_err());
@@ -263,6 +330,7 @@ mod tests {
         let a = ring.pseudonym_key("a").unwrap().tag(b"v");
         assert_ne!(a, ring.pseudonym_key("b").unwrap().tag(b"v"));
         assert_ne!(a, ring.fingerprint_key("a").unwrap().tag(b"v"));
+        assert_ne!(a, ring.index_key("a").unwrap().tag(b"v"));
         assert_ne!(ring.data_key("a").unwrap().commitment(), ring.data_key("b").unwrap().commitment());
     }
 
@@ -284,6 +352,19 @@ mod tests {
             hex(key.tag_parts(&[b"ab", b"c"])),
             "ffad7978ba4a8d1f01606677167fa1c4683a8ed5a206692d69fb5f40291b915e"
         );
+        let mut index = String::new();
+        ring.index_key("login").unwrap().index(b"203.0.113.7", 128, &mut index).unwrap();
+        assert_eq!(index, "IB4zqvpAFR5LgoukOpiZbA");
+        let format = "1345e9ded905dadcb42940ee12b1facc04c1769b0c77a2c72b0e4bc26dd9e1e0";
+        let secret: Vec<u8> =
+            (0..64).step_by(2).map(|at| u8::from_str_radix(&format[at..at + 2], 16).unwrap()).collect();
+        let expected = FormatKey::from_secret(*ring.active_kid(), &SecretKey::from_slice(&secret).unwrap());
+        let number = |key: &FormatKey| {
+            let mut digits = *b"4111111111111111";
+            key.encrypt(b"", &mut digits).unwrap();
+            digits
+        };
+        assert_eq!(number(&ring.format_key("login").unwrap()), number(&expected));
         let fingerprint = ring.fingerprint_key("login").unwrap();
         assert_eq!(
             hex(fingerprint.tag(b"203.0.113.7")),

@@ -1,11 +1,13 @@
 //! Keys, keyed hashes and the `ck1` envelope.
 //!
 //! This crate is a leaf: it knows bytes and text, never records, files, sockets or policies.
-//! It does three things.
+//! It does four things.
 //!
 //! * [`KeyRing`] holds the root keys and derives from them. A root key is never used on data.
-//! * [`PseudonymKey`] gives the same value the same token, under a key (HMAC-SHA-256).
-//! * [`envelope`] encrypts one field so that it opens only where it was sealed (AES-256-GCM).
+//! * [`PseudonymKey`] gives the same value the same token or blind index, under a key (HMAC-SHA-256).
+//! * [`envelope`] encrypts one field so that it opens only where it was sealed: with a [`DataKey`] by AES-256-GCM or
+//!   AES-256-GCM-SIV, with a [`DeterministicKey`] by AES-256-SIV, equal values to equal envelopes.
+//! * [`FormatKey`] encrypts a number to a number of the same length (FF1).
 //!
 //! [`audit`] has the keys of the audit log: chained MACs and signed checkpoints. [`digest`] has the unkeyed hashes that older systems used, for compatibility only.
 //!
@@ -41,9 +43,11 @@
 pub mod audit;
 mod data_key;
 mod derive;
+mod deterministic_key;
 pub mod digest;
 pub mod envelope;
 mod error;
+pub mod ff1;
 mod key_id;
 mod keyfile;
 mod keyring;
@@ -55,7 +59,9 @@ mod wrap;
 
 pub use audit::{AuditKey, AuditPublicKey};
 pub use data_key::DataKey;
+pub use deterministic_key::DeterministicKey;
 pub use error::CryptoError;
+pub use ff1::FormatKey;
 pub use key_id::KeyId;
 pub use keyfile::{KeyFile, keyring_from_env_value};
 pub use keyring::KeyRing;

@@ -58,6 +58,27 @@ impl PseudonymKey {
         mac.finalize().into_bytes().into()
     }
 
+    /// Appends the first `bits` of the tag as base64url without padding: a blind index, by which equal values are found
+    /// without being read. Bits that fill the last byte are zero.
+    ///
+    /// Among n values, about n²/2^(`bits`+1) pairs share an index by chance: whoever searches opens what is found and
+    /// compares. Fewer bits make an index say less, more make it exact.
+    ///
+    /// # Errors
+    /// [`CryptoError::IndexBits`] unless `bits` is 32 to 256.
+    pub fn index(&self, value: &[u8], bits: u16, out: &mut String) -> Result<(), CryptoError> {
+        if !(32..=256).contains(&bits) {
+            return Err(CryptoError::IndexBits);
+        }
+        let mut tag = self.tag(value);
+        let tag = &mut tag[..usize::from(bits).div_ceil(8)];
+        if let (Some(last), spare @ 1..) = (tag.last_mut(), (8 - bits % 8) % 8) {
+            *last &= 0xff << spare;
+        }
+        push_base64url(out, tag);
+        Ok(())
+    }
+
     /// Appends `ck1.t.<kid>.<base64url of the tag, without padding>`, 58 characters.
     pub fn token(&self, value: &[u8], out: &mut String) {
         out.reserve(58);
@@ -127,6 +148,27 @@ mod tests {
         assert_ne!(key.tag_parts(&[b"ab", b"c"]), key.tag_parts(&[b"a", b"bc"]));
         assert_ne!(key.tag_parts(&[b"abc"]), key.tag(b"abc"));
         assert_ne!(key.tag_parts(&[]), key.tag_parts(&[b""]));
+    }
+
+    #[test]
+    fn an_index_is_the_beginning_of_the_tag() {
+        let key = key(b"Jefe");
+        let index = |bits| {
+            let mut out = String::new();
+            key.index(b"what do ya want for nothing?", bits, &mut out).map(|()| out)
+        };
+        let base64 = |bytes: &[u8]| {
+            let mut out = String::new();
+            push_base64url(&mut out, bytes);
+            Ok(out)
+        };
+        assert_eq!(index(32), base64(&[0x5b, 0xdc, 0xc1, 0x46]));
+        assert_eq!(index(33), base64(&[0x5b, 0xdc, 0xc1, 0x46, 0x80]));
+        assert_eq!(index(39), base64(&[0x5b, 0xdc, 0xc1, 0x46, 0xbe]));
+        assert_eq!(index(256), base64(&key.tag(b"what do ya want for nothing?")));
+        for bits in [0, 31, 257] {
+            assert_eq!(index(bits), Err(CryptoError::IndexBits));
+        }
     }
 
     #[test]

@@ -350,7 +350,7 @@ fn mistakes_name_their_line_and_the_nearest_word() {
     for (yaml, expected) in [
         ("everywhere: kep", "did you mean `keep`"),
         ("everywhere: redcat", "did you mean `redact`"),
-        ("everywhere: zzzzz", "redact, keep"),
+        ("everywhere: zzzzz", "redact, token, keep"),
         ("everywhere: { mask: { frst: 1 }, hmac: {} }", "one protection a field"),
         ("everywere: redact", "everywere"),
         ("rules: [{ id: x }]", "entity"),

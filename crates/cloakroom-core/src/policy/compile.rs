@@ -6,6 +6,7 @@ use std::sync::Arc;
 use compact_str::CompactString;
 
 use super::config::{FieldConfig, FieldType, PolicyConfig, SetValue};
+use super::index::{BlindIndex, IndexSpec};
 use super::{Detection, FieldDetection, FieldRule, Node, Policy};
 use crate::dates::DateFormat;
 use crate::decode::Limits;
@@ -85,6 +86,24 @@ pub(super) fn compile(config: &PolicyConfig, keys: Option<&Arc<dyn KeyProvider>>
         node.rule = Some(Arc::new(rule));
         let column = column(&path, path_text, field, required.contains(&path), config.record.flatten.as_deref());
         columns.push(Column { fixed_length, ..column });
+        if let Some(index) = &field.index {
+            let Segment::Member(_) = last else {
+                return Err(PolicyError::new(
+                    index.at,
+                    "`index` needs a field with a name, not a wildcard or an index",
+                ));
+            };
+            let IndexSpec(index) = &index.value;
+            columns.push(Column {
+                name: column_name(&path, Some(&index.name), config.record.flatten.as_deref()),
+                from: path_text.value.clone(),
+                column_type: Some(FieldType::String),
+                max_length: None,
+                fixed_length: Some(index.length()),
+                never_null: false,
+                source: ColumnSource::Protected(format!("blind index of {} bits", index.bits)),
+            });
+        }
     }
     root.finish();
     let uuid_field =
@@ -156,6 +175,16 @@ fn field_rule(
         return Err(PolicyError::new(rename.at, "`as` must not be empty"));
     }
     let protection = field.protect.as_ref().map(|spec| build(spec, context)).transpose()?;
+    let index = field.index.as_ref().map(|index| {
+        if protection.is_none() {
+            return Err(PolicyError::new(
+                index.at,
+                "`index` stands beside a protected value: add `protect: encrypt`, or `protect: drop` to keep the index alone",
+            ));
+        }
+        BlindIndex::compile(&index.value.0, &path.value, context)
+            .map_err(|error| PolicyError::new(index.at, format!("`index`: {error}")))
+    });
     let date = field.date.as_ref().map(|date| {
         let compile = |text: &str| {
             DateFormat::compile(text).map_err(|error| PolicyError::new(date.at, format!("`date`: {error}")))
@@ -179,6 +208,7 @@ fn field_rule(
         rename: field.rename.as_ref().map(|name| CompactString::new(&name.value)),
         set: field.set.is_some(),
         date: date.transpose()?,
+        index: index.transpose()?,
         detect: FieldDetection::compile(field, context, config, detection)?,
         protection,
         flatten: field.flatten.clone(),
@@ -192,15 +222,9 @@ pub(super) fn build(
     spec.build(context).map_err(|message| PolicyError::new(spec.at, message))
 }
 
-/// What the policy says about one field of protected records. Only fields at the top of the protected
-/// record are columns: nested ones that are flattened, and names without wildcards.
-fn column(
-    path: &FieldPath,
-    text: &Located<String>,
-    field: &FieldConfig,
-    required: bool,
-    flatten: Option<&str>,
-) -> Column {
+/// What a field is called in protected records, where `last` stands for its own name. Only fields at the top of the
+/// protected record are columns: nested ones that are flattened, and names without wildcards.
+fn column_name(path: &FieldPath, last: Option<&str>, flatten: Option<&str>) -> String {
     let names: Option<Vec<&str>> = path
         .segments()
         .iter()
@@ -209,14 +233,24 @@ fn column(
             _ => None,
         })
         .collect();
-    let name = match (names.as_deref(), flatten) {
-        (Some([name]), _) => field.rename.as_ref().map_or(*name, |rename| rename.as_str()).to_owned(),
-        (Some([parents @ .., last]), Some(separator)) => {
-            let last = field.rename.as_ref().map_or(*last, |rename| rename.as_str());
-            parents.iter().chain([&last]).copied().collect::<Vec<_>>().join(separator)
+    match (names.as_deref(), flatten) {
+        (Some([name]), _) => last.unwrap_or(name).to_owned(),
+        (Some([parents @ .., name]), Some(separator)) => {
+            parents.iter().copied().chain([last.unwrap_or(name)]).collect::<Vec<_>>().join(separator)
         }
         _ => String::new(),
-    };
+    }
+}
+
+/// What the policy says about one field of protected records.
+fn column(
+    path: &FieldPath,
+    text: &Located<String>,
+    field: &FieldConfig,
+    required: bool,
+    flatten: Option<&str>,
+) -> Column {
+    let name = column_name(path, field.rename.as_ref().map(|rename| rename.as_str()), flatten);
     let protection = field.protect.as_ref().map(|spec| spec.name());
     let source = match (&field.set, &field.protect) {
         (Some(set), _) => ColumnSource::Set(
@@ -239,7 +273,7 @@ fn column(
             SetValue::Uuid => Some(FieldType::String),
             SetValue::Constant { .. } => field.field_type,
         },
-        (None, Some("date_shift" | "null" | "block")) | (None, None) => {
+        (None, Some("date_shift" | "null" | "block" | "token")) | (None, None) => {
             field.field_type.or(field.date.as_ref().map(|_| FieldType::String))
         }
         (None, Some(_)) => Some(FieldType::String),

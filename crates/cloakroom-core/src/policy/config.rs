@@ -8,7 +8,7 @@ use crate::decode::{Format, Limits};
 use crate::located::{Located, OrderedMap};
 use crate::protect::ProtectSpec;
 
-use super::{DetectConfig, FieldDetect};
+use super::{DetectConfig, FieldDetect, IndexSpec};
 
 /// The policy sections of a pipeline file.
 #[derive(Clone, Debug, Default)]
@@ -97,6 +97,9 @@ pub struct FieldConfig {
     /// What is done to its value.
     #[serde(deserialize_with = "present")]
     pub protect: Option<Located<ProtectSpec>>,
+    /// A blind index of its value as it arrived, in a field of its own: what is encrypted can be searched for.
+    #[serde(deserialize_with = "present")]
+    pub index: Option<Located<IndexSpec>>,
     /// Whether detection looks into it, and what is done to what it finds: `true` (as `detect:` says), `false`, or
     /// actions of its own (default: only where no rule names the field).
     #[serde(deserialize_with = "present")]

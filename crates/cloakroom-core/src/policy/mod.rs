@@ -5,6 +5,7 @@ mod compile;
 pub mod config;
 mod detect_config;
 mod detection;
+mod index;
 mod node;
 
 use std::sync::Arc;
@@ -15,6 +16,7 @@ pub use compile::{Column, ColumnSource};
 pub use config::{FieldConfig, FieldType, PolicyConfig, RecordConfig, SetValue, Unlisted};
 pub use detect_config::{ActionSpec, DetectConfig, FieldActions, FieldDetect};
 pub(crate) use detection::{Actions, Detection, FieldDetection};
+pub use index::{IndexConfig, IndexSpec, Normalize};
 pub(crate) use node::{FieldRule, Node};
 
 use crate::decode::{Format, Limits};

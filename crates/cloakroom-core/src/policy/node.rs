@@ -7,6 +7,7 @@ use compact_str::CompactString;
 
 use super::FieldDetection;
 use super::config::{FieldType, SetValue};
+use super::index::BlindIndex;
 use crate::dates::DateFormat;
 use crate::protect::Protection;
 
@@ -41,6 +42,7 @@ pub(crate) struct FieldRule {
     pub(crate) set: bool,
     pub(crate) date: Option<(Vec<DateFormat>, DateFormat)>,
     pub(crate) protection: Option<Box<dyn Protection>>,
+    pub(crate) index: Option<BlindIndex>,
     pub(crate) detect: FieldDetection,
     pub(crate) flatten: Option<String>,
 }
@@ -112,12 +114,11 @@ impl Node {
         children.for_each(Node::finish);
         self.any_member.iter_mut().chain(&mut self.any_element).for_each(|node| node.finish());
         self.index = self.members.iter().enumerate().map(|(at, (name, _))| (name.clone(), at)).collect();
-        self.renames = self
-            .members
-            .iter()
-            .map(|(_, node)| node)
-            .chain(self.any_member.as_deref())
-            .any(|node| node.rule.as_ref().is_some_and(|rule| rule.rename.is_some() || rule.flatten.is_some()));
+        self.renames = self.members.iter().map(|(_, node)| node).chain(self.any_member.as_deref()).any(|node| {
+            node.rule
+                .as_ref()
+                .is_some_and(|rule| rule.rename.is_some() || rule.flatten.is_some() || rule.index.is_some())
+        });
     }
 
     fn fill_from(&mut self, wildcard: &Node) {

@@ -8,7 +8,8 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::{
-    Applied, BuildContext, Entry, FieldContext, ProtectError, Protection, build_text, map_text, options, schema_of,
+    Applied, BuildContext, Entry, FieldContext, OnProtected, ProtectError, Protection, build_text, map_text, options,
+    schema_of,
 };
 use crate::value::Value;
 
@@ -27,6 +28,9 @@ struct Options {
     /// Values are joinable within a domain and not across domains.
     #[serde(default = "default_domain")]
     domain: String,
+    /// What is done to a value that is a ck1 envelope or token already.
+    #[serde(default)]
+    on_protected: OnProtected,
 }
 
 fn default_domain() -> String {
@@ -34,17 +38,21 @@ fn default_domain() -> String {
 }
 
 fn build(given: serde_json::Value, context: &BuildContext<'_>) -> Result<Box<dyn Protection>, String> {
-    let Options { domain } = options(given)?;
+    let Options { domain, on_protected } = options(given)?;
     let key = context.keys()?.pseudonym_key(&domain).map_err(|error| error.to_string())?;
-    Ok(Box::new(Hmac { key }))
+    Ok(Box::new(Hmac { key, on_protected }))
 }
 
 struct Hmac {
     key: Arc<PseudonymKey>,
+    on_protected: OnProtected,
 }
 
 impl Protection for Hmac {
     fn protect(&self, value: Value, _: &FieldContext<'_>) -> Result<Applied, ProtectError> {
+        if self.on_protected.passes(&value)? {
+            return Ok(Applied::Value(value));
+        }
         map_text(value, |text| {
             build_text(|out| {
                 self.key.token(text.as_bytes(), out);
@@ -54,6 +62,9 @@ impl Protection for Hmac {
     }
 
     fn fixed_length(&self) -> Option<u32> {
+        if self.on_protected == OnProtected::Keep {
+            return None;
+        }
         // `ck1.t.`, a key id of 8, a dot, and base64url of 32 bytes.
         Some(58)
     }

@@ -24,9 +24,13 @@ mod hash;
 mod hmac;
 mod mask;
 mod null;
+mod on_protected;
 mod redact;
 mod spec;
+mod token;
 
+use on_protected::OnProtected;
+pub(crate) use on_protected::is_protected;
 pub use spec::ProtectSpec;
 
 /// What becomes of a protected value.
@@ -50,6 +54,11 @@ impl ProtectError {
     fn cannot(detail: impl Into<Cow<'static, str>>) -> Self {
         Self { kind: RecordErrorKind::Protection, detail: detail.into() }
     }
+}
+
+/// A key that refuses, or is not there.
+pub(crate) fn key_error(error: cloakroom_crypto::CryptoError) -> ProtectError {
+    ProtectError { kind: RecordErrorKind::Key, detail: error.to_string().into() }
 }
 
 /// Where a value stands and whose it is.
@@ -129,6 +138,7 @@ pub const PROTECTIONS: &[Entry] = &[
     mask::ENTRY,
     null::ENTRY,
     redact::ENTRY,
+    token::ENTRY,
 ];
 
 /// Reads a protection's options into their type; serde's text names the option and what it may be.
@@ -157,7 +167,7 @@ struct NoOptions {}
 
 /// The text of a scalar: what keyed hashes and masks work on. `None` for null, which stays null: the
 /// absence of a value is not hidden.
-fn scalar_text(value: &Value) -> Result<Option<Cow<'_, str>>, ProtectError> {
+pub(crate) fn scalar_text(value: &Value) -> Result<Option<Cow<'_, str>>, ProtectError> {
     match value {
         Value::Null => Ok(None),
         Value::Bool(true) => Ok(Some("true".into())),
@@ -187,7 +197,7 @@ thread_local! {
 }
 
 /// Builds a text in a buffer that is used again and again.
-fn build_text<E>(write: impl FnOnce(&mut String) -> Result<(), E>) -> Result<CompactString, E> {
+pub(crate) fn build_text<E>(write: impl FnOnce(&mut String) -> Result<(), E>) -> Result<CompactString, E> {
     SCRATCH.with_borrow_mut(|scratch| {
         scratch.clear();
         write(scratch)?;

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use super::Algorithm;
 use crate::{CryptoError, KeyId};
 
 /// The JSON type of a value, so that `7` and `"7"` come back as what they were.
@@ -24,6 +25,18 @@ pub enum ValueType {
 impl ValueType {
     /// All types, the frequent ones first.
     pub const ALL: [Self; 6] = [Self::String, Self::Number, Self::Boolean, Self::Null, Self::Array, Self::Object];
+
+    /// The name that goes into the additional data of a value that was padded.
+    pub(super) fn padded_name(self) -> &'static str {
+        match self {
+            Self::String => "string/padded",
+            Self::Number => "number/padded",
+            Self::Boolean => "boolean/padded",
+            Self::Null => "null/padded",
+            Self::Array => "array/padded",
+            Self::Object => "object/padded",
+        }
+    }
 
     /// The name that goes into the additional data.
     #[must_use]
@@ -92,17 +105,23 @@ pub struct AdditionalData<'a> {
 }
 
 impl AdditionalData<'_> {
-    /// Appends the six items of an AES-256-GCM envelope under `kid`; see the
-    /// [module](super) for the layout.
-    pub(super) fn encode(&self, kid: &KeyId, out: &mut Vec<u8>) -> Result<(), CryptoError> {
-        let header = header(kid);
+    /// Appends the six items of an envelope of `alg` under `kid`; see the [module](super) for the layout.
+    pub(super) fn encode(
+        &self,
+        alg: Algorithm,
+        kid: &KeyId,
+        padded: bool,
+        out: &mut Vec<u8>,
+    ) -> Result<(), CryptoError> {
+        let header = header(alg, kid);
+        let value_type = if padded { self.value_type.padded_name() } else { self.value_type.name() };
         let items: [(&'static str, &[u8]); 6] = [
             ("header", &header),
             ("tenant", self.tenant.as_bytes()),
             ("collection", self.collection.as_bytes()),
             ("path", self.path.as_bytes()),
             ("subject", self.subject.as_bytes()),
-            ("value type", self.value_type.name().as_bytes()),
+            ("value type", value_type.as_bytes()),
         ];
         for (name, item) in items {
             let len = u16::try_from(item.len()).map_err(|_| CryptoError::AdditionalDataTooLong(name))?;
@@ -113,9 +132,10 @@ impl AdditionalData<'_> {
     }
 }
 
-/// `ck1.a.<kid>`, the part before the last dot.
-pub(super) fn header(kid: &KeyId) -> [u8; 14] {
-    let mut header = *b"ck1.a.--------";
+/// `ck1.<alg>.<kid>`, the part before the last dot.
+pub(super) fn header(alg: Algorithm, kid: &KeyId) -> [u8; 14] {
+    let mut header = *b"ck1.-.--------";
+    header[4] = alg.letter() as u8;
     header[6..].copy_from_slice(kid.as_bytes());
     header
 }

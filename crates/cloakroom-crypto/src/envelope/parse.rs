@@ -10,9 +10,9 @@ use crate::{CryptoError, KeyId, PseudonymKey};
 pub enum Algorithm {
     /// `a`: AES-256-GCM with a random nonce (NIST SP 800-38D).
     AesGcm,
-    /// `s`: AES-256-GCM-SIV with a random nonce (RFC 8452). Reserved.
+    /// `s`: AES-256-GCM-SIV with a random nonce (RFC 8452).
     AesGcmSiv,
-    /// `d`: deterministic AES-SIV (RFC 5297). Reserved.
+    /// `d`: deterministic AES-256-SIV (RFC 5297).
     AesSiv,
     /// `t`: a token, HMAC-SHA-256; cannot be opened.
     Token,

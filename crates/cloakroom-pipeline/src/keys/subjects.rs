@@ -8,7 +8,8 @@ use std::time::{Duration, Instant};
 
 use cloakroom_core::keys::{KeyBatch, KeyProvider, LocalKeys, PersistError};
 use cloakroom_crypto::{
-    CryptoError, DataKey, KeyId, KeyRing, KeyState, PseudonymKey, SecretKey, WrappedKey, WrappingKey,
+    CryptoError, DataKey, DeterministicKey, FormatKey, KeyId, KeyRing, KeyState, PseudonymKey, SecretKey, WrappedKey,
+    WrappingKey,
 };
 
 use super::shards::{ShardFile, ShardVersion};
@@ -256,6 +257,18 @@ impl SubjectKeys {
 impl KeyProvider for SubjectKeys {
     fn pseudonym_key(&self, domain: &str) -> Result<Arc<PseudonymKey>, CryptoError> {
         self.local.pseudonym_key(domain)
+    }
+
+    fn index_key(&self, domain: &str) -> Result<Arc<PseudonymKey>, CryptoError> {
+        self.local.index_key(domain)
+    }
+
+    fn deterministic_key(&self, domain: &str) -> Result<Arc<DeterministicKey>, CryptoError> {
+        self.local.deterministic_key(domain)
+    }
+
+    fn format_key(&self, domain: &str) -> Result<Arc<FormatKey>, CryptoError> {
+        self.local.format_key(domain)
     }
 
     fn data_key(&self, tenant: &str, subject: &str) -> Result<Arc<DataKey>, CryptoError> {

@@ -40,14 +40,14 @@ fn data<'a>(subject: &'a str) -> AdditionalData<'a> {
 fn sealed(keys: &SubjectKeys, subject: &str) -> String {
     let batch = keys.begin();
     let mut text = String::new();
-    seal(&keys.data_key("t", subject).unwrap(), &data(subject), b"secret", &mut text).unwrap();
+    seal(&*keys.data_key("t", subject).unwrap(), &data(subject), b"secret", &mut text).unwrap();
     keys.persist(batch).unwrap();
     text
 }
 
 fn opened(keys: &SubjectKeys, subject: &str, text: &str) -> Result<Vec<u8>, CryptoError> {
     let key = keys.opening_key("t", subject, &parse(text).unwrap().kid)?;
-    open(&key, &data(subject), text).map(|plain| plain.to_vec())
+    open(&*key, &data(subject), text).map(|plain| plain.to_vec())
 }
 
 #[test]
@@ -116,7 +116,7 @@ fn an_erased_person_is_gone_from_old_copies_too_and_all_others_stay() {
 
 fn sealed_quickly(keys: &SubjectKeys, subject: &str) -> String {
     let mut text = String::new();
-    seal(&keys.data_key("t", subject).unwrap(), &data(subject), b"secret", &mut text).unwrap();
+    seal(&*keys.data_key("t", subject).unwrap(), &data(subject), b"secret", &mut text).unwrap();
     text
 }
 
