@@ -21,6 +21,9 @@ use crate::record::{ProtectedRecord, Record, RecordId};
 use crate::value::{Number, Object, Value};
 
 mod detection;
+mod explain;
+
+pub use explain::{How, Spotted, Treated};
 
 /// A policy with its keys, ready to run. Cheap to share between threads.
 #[derive(Clone)]
@@ -75,9 +78,20 @@ impl Cloak {
         }
         let subject = self.subject(&content)?;
         let uuid = self.policy.uuid_key.as_ref().map(|key| uuid_of(&id, &content, key));
-        let mut walk = Walk {
+        let mut walk = self.walk(&subject, uuid, ingest);
+        walk.object(&mut content, Some(&self.policy.root))?;
+        let findings = walk.findings;
+        if let Some(separator) = &self.policy.flatten {
+            content = flatten_all(content, separator)?;
+        }
+        Ok(ProtectedRecord::new(id, content, findings))
+    }
+
+    /// The beginning of a walk.
+    fn walk<'a>(&'a self, subject: &'a str, uuid: Option<String>, ingest: IngestTime) -> Walk<'a> {
+        Walk {
             policy: &self.policy,
-            subject: &subject,
+            subject,
             uuid,
             separator: self.policy.flatten.as_deref().unwrap_or("."),
             ingest,
@@ -90,13 +104,7 @@ impl Cloak {
             findings: Vec::new(),
             index: None,
             lent: detection::Lent::default(),
-        };
-        walk.object(&mut content, Some(&self.policy.root))?;
-        let findings = walk.findings;
-        if let Some(separator) = &self.policy.flatten {
-            content = flatten_all(content, separator)?;
         }
-        Ok(ProtectedRecord::new(id, content, findings))
     }
 
     fn subject(&self, content: &Object) -> Result<CompactString, RecordError> {

@@ -29,7 +29,7 @@ mod cloak;
 pub mod detect;
 mod record;
 
-pub use cloak::Cloak;
+pub use cloak::{Cloak, How, Spotted, Treated};
 pub use compact_str::CompactString;
 pub use dates::IngestTime;
 pub use decode::{Format, Limits, Payload};

@@ -211,6 +211,7 @@ fn field_rule(
         index: index.transpose()?,
         detect: FieldDetection::compile(field, context, config, detection)?,
         protection,
+        description: field.protect.as_ref().map(|spec| spec.describe()),
         flatten: field.flatten.clone(),
     })
 }

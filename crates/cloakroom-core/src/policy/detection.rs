@@ -29,7 +29,8 @@ pub(crate) struct Actions {
 enum Action {
     /// Only reported.
     Keep,
-    Protect(Arc<dyn Protection>),
+    /// The protection, and its description in a line.
+    Protect(Arc<dyn Protection>, Arc<str>),
 }
 
 /// What a rule says about detection in its field.
@@ -47,11 +48,23 @@ pub(crate) enum FieldDetection {
 impl Actions {
     /// What protects findings of an entity; `None` when they stay.
     pub(crate) fn of(&self, entity: &str) -> Option<&dyn Protection> {
-        let own = self.entities.iter().find(|(name, _)| name == entity);
-        match own.map_or(&self.otherwise, |(_, action)| action) {
+        match self.action(entity) {
             Action::Keep => None,
-            Action::Protect(protection) => Some(protection.as_ref()),
+            Action::Protect(protection, _) => Some(protection.as_ref()),
         }
+    }
+
+    /// The same in a line, for people.
+    pub(crate) fn description(&self, entity: &str) -> Option<&str> {
+        match self.action(entity) {
+            Action::Keep => None,
+            Action::Protect(_, description) => Some(description),
+        }
+    }
+
+    fn action(&self, entity: &str) -> &Action {
+        let own = self.entities.iter().find(|(name, _)| name == entity);
+        own.map_or(&self.otherwise, |(_, action)| action)
     }
 }
 
@@ -159,7 +172,7 @@ fn action(spec: &Located<ActionSpec>, context: &BuildContext<'_>) -> Result<Acti
         ));
     }
     let built = build(&Located { value: protection.clone(), at: spec.at }, context)?;
-    Ok(Action::Protect(Arc::from(built)))
+    Ok(Action::Protect(Arc::from(built), protection.describe().into()))
 }
 
 /// Actions by entity. A protection of what is never looked for would protect nothing, so it is a mistake.
@@ -172,7 +185,7 @@ fn entities(
     let one = |(name, spec): &(Located<String>, Located<ActionSpec>)| {
         check_entity(name, section)?;
         let action = action(spec, context)?;
-        if matches!(action, Action::Protect(_)) && !detector.looks_for(name) {
+        if matches!(action, Action::Protect(..)) && !detector.looks_for(name) {
             return Err(PolicyError::new(
                 name.at,
                 format!("`{}` is not looked for; name it in `only` or `also`, and not in `without`", name.value),

@@ -43,6 +43,8 @@ pub(crate) struct FieldRule {
     pub(crate) date: Option<(Vec<DateFormat>, DateFormat)>,
     pub(crate) protection: Option<Box<dyn Protection>>,
     pub(crate) index: Option<BlindIndex>,
+    /// The protection in a line, for people.
+    pub(crate) description: Option<String>,
     pub(crate) detect: FieldDetection,
     pub(crate) flatten: Option<String>,
 }
