@@ -1,5 +1,7 @@
 //! The command line.
 
+mod audit;
+mod plan;
 mod rules;
 mod scan;
 
@@ -9,6 +11,10 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use tracing_subscriber::filter::LevelFilter;
 
+pub(crate) use audit::{
+    AuditCheckpointOptions, AuditCommand, AuditExportOptions, AuditFormat, AuditListOptions, AuditVerifyOptions,
+};
+pub(crate) use plan::PlanOptions;
 pub(crate) use rules::{BenchOptions, ListOptions, RulesCommand, ShowOptions, TestOptions};
 pub(crate) use scan::{ScanFormat, ScanOptions};
 
@@ -83,6 +89,8 @@ pub(crate) enum Command {
     Run(RunOptions),
     /// Validate a pipeline file and show what will happen to each field.
     Check(CheckOptions),
+    /// Show what a change of the policy uncovers or newly covers, on a sample.
+    Plan(PlanOptions),
     /// Apply a policy to JSON lines: a filter from file to file.
     Protect(ProtectOptions),
     /// Find sensitive values in files, folders, standard input or JSON lines.
@@ -96,6 +104,9 @@ pub(crate) enum Command {
     /// Look at, replay or discard records that could not be delivered.
     #[command(subcommand)]
     DeadLetters(DeadLettersCommand),
+    /// Show, check and export the audit log.
+    #[command(subcommand)]
+    Audit(AuditCommand),
     /// Write deterministic sample data, or serve it as an HTTP API.
     #[command(subcommand)]
     Sample(SampleCommand),

@@ -7,6 +7,7 @@ mod commands;
 mod error;
 mod load;
 mod output;
+mod principal;
 mod progress;
 mod registry;
 mod rule_files;
@@ -51,11 +52,13 @@ async fn dispatch(arguments: Arguments) -> Result<u8, Failure> {
         Command::Demo(options) => commands::demo::demo(options).await,
         Command::Run(options) => commands::run::run(options).await,
         Command::Check(options) => commands::check::check(options).await,
+        Command::Plan(options) => commands::plan::plan(options).await,
         Command::Protect(options) => commands::protect::protect(options).await,
         Command::Scan(options) => commands::scan::scan(*options),
         Command::Rules(command) => commands::rules::rules(command),
         Command::Keys(options) => commands::keys::keys(options),
         Command::DeadLetters(options) => commands::dead_letters::dead_letters(options).await,
+        Command::Audit(command) => commands::audit::audit(command),
         Command::Sample(options) => commands::sample::sample(options).await,
         Command::Schema => commands::schema::schema(),
         Command::Completions { shell } => commands::shell::completions(shell),

@@ -10,11 +10,12 @@ use std::time::Duration;
 use common::{Room, Started, count, eventually, sqlite_count};
 
 /// Every command, as it is typed.
-const COMMANDS: [&str; 33] = [
+const COMMANDS: [&str; 39] = [
     "",
     "demo",
     "run",
     "check",
+    "plan",
     "protect",
     "scan",
     "rules",
@@ -35,6 +36,11 @@ const COMMANDS: [&str; 33] = [
     "dead-letters show",
     "dead-letters replay",
     "dead-letters discard",
+    "audit",
+    "audit list",
+    "audit verify",
+    "audit export",
+    "audit checkpoint",
     "sample",
     "sample logins",
     "sample users",
@@ -47,11 +53,12 @@ const COMMANDS: [&str; 33] = [
 ];
 
 /// Commands with arguments to get wrong: their help ends with an example.
-const WITH_EXAMPLE: [&str; 22] = [
+const WITH_EXAMPLE: [&str; 27] = [
     "",
     "demo",
     "run",
     "check",
+    "plan",
     "protect",
     "scan",
     "rules list",
@@ -67,6 +74,10 @@ const WITH_EXAMPLE: [&str; 22] = [
     "keys export-check",
     "dead-letters list",
     "dead-letters replay",
+    "audit list",
+    "audit verify",
+    "audit export",
+    "audit checkpoint",
     "sample logins",
     "sample customers",
     "sample serve",

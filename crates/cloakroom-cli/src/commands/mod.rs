@@ -1,9 +1,11 @@
 //! One file per command.
 
+pub(crate) mod audit;
 pub(crate) mod check;
 pub(crate) mod dead_letters;
 pub(crate) mod demo;
 pub(crate) mod keys;
+pub(crate) mod plan;
 pub(crate) mod protect;
 pub(crate) mod rules;
 pub(crate) mod run;

@@ -475,3 +475,22 @@ fn many_writers_make_one_chain() {
     let reveals = entries(&room.path).unwrap().filter(|line| line.as_ref().unwrap().action == "reveal").count();
     assert_eq!(reveals, 107);
 }
+
+/// `cargo test --release -p cloakroom-pipeline -- --ignored speed`
+#[test]
+#[ignore = "a measurement; of an optimised build only"]
+fn speed_of_the_verifier() {
+    let folder = tempfile::tempdir().unwrap();
+    let room = Room { path: folder.path().join("audit.jsonl"), _folder: folder, ring: ring(1) };
+    let log = AuditLog::open(&room.path, &room.ring, clock).unwrap();
+    let events = vec![event(&log); 1_000];
+    for _ in 0..200 {
+        log.append_all(&events).unwrap();
+    }
+    let begun = std::time::Instant::now();
+    let report = room.report(&[]);
+    let rate = report.lines as f64 / begun.elapsed().as_secs_f64();
+    assert_eq!(report.fault, None);
+    eprintln!("{rate:.0} lines a second");
+    assert!(rate > 100_000.0);
+}
