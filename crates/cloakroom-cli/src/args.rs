@@ -2,6 +2,7 @@
 
 mod audit;
 mod plan;
+mod reveal;
 mod rules;
 mod scan;
 
@@ -15,6 +16,7 @@ pub(crate) use audit::{
     AuditCheckpointOptions, AuditCommand, AuditExportOptions, AuditFormat, AuditListOptions, AuditVerifyOptions,
 };
 pub(crate) use plan::PlanOptions;
+pub(crate) use reveal::{DocumentFormat, MigrateOptions, RevealOptions};
 pub(crate) use rules::{BenchOptions, ListOptions, RulesCommand, ShowOptions, TestOptions};
 pub(crate) use scan::{ScanFormat, ScanOptions};
 
@@ -93,6 +95,10 @@ pub(crate) enum Command {
     Plan(PlanOptions),
     /// Apply a policy to JSON lines: a filter from file to file.
     Protect(ProtectOptions),
+    /// Open sealed documents: plain JSON lines, for a reason that you give.
+    Reveal(RevealOptions),
+    /// Open documents of an older system and protect them by a policy, without plain text on the disk.
+    Migrate(MigrateOptions),
     /// Find sensitive values in files, folders, standard input or JSON lines.
     Scan(Box<ScanOptions>),
     /// Show, test and measure the rules of detection.

@@ -6,8 +6,9 @@ use std::sync::Arc;
 use cloakroom_connect::context::SourceContext;
 use cloakroom_core::{Cloak, Policy};
 use cloakroom_crypto::{KeyRing, RootKey};
-use cloakroom_pipeline::config::ConfigError;
+use cloakroom_pipeline::config::{BatchConfig, ConfigError};
 use cloakroom_pipeline::dead_letter::DeadLetters;
+use cloakroom_pipeline::documents;
 use cloakroom_pipeline::keys::{self, Keys};
 use cloakroom_pipeline::run::Rejected;
 use cloakroom_pipeline::state::StateStore;
@@ -44,7 +45,7 @@ pub(crate) fn read_text(path: &Path) -> Result<String, Failure> {
 pub(crate) fn compile(file: File, shown: &str) -> Result<Loaded, Failure> {
     let name = file.name_or(shown);
     let keys = keys::load(&file.keys)?;
-    let policy = Policy::compile(&file.policy(&name), keys.as_ref().map(|keys| &keys.provider));
+    let policy = Policy::compile(&file.policy(&name)?, keys.as_ref().map(|keys| &keys.provider));
     let policy = Arc::new(policy.map_err(|error| ConfigError::from_policy(shown, error))?);
     Ok(Loaded { file, name, keys, policy })
 }
@@ -64,6 +65,13 @@ impl Loaded {
         Ok(DeadLetters::new(StateStore::open(&self.file.state.file()?)?, ring)?)
     }
 
+    /// How many records may travel together. Where whole records are sealed, each takes milliseconds: a batch must not
+    /// take minutes.
+    pub(crate) fn batch(&self, wanted: BatchConfig) -> BatchConfig {
+        let most = if self.policy.has_envelope() { documents::BATCH.records } else { usize::MAX };
+        BatchConfig { records: wanted.records.min(most), ..wanted }
+    }
+
     /// What sources are given. Without a key ring fingerprints are made with a key of this run only.
     pub(crate) fn source_context(&self) -> Result<SourceContext, Failure> {
         let own;
@@ -79,7 +87,7 @@ impl Loaded {
         let fingerprint = ring.fingerprint_key("source").map_err(cloakroom_pipeline::ConnectorError::from)?;
         Ok(SourceContext {
             policy: Arc::clone(&self.policy),
-            batch: self.file.batch,
+            batch: self.batch(self.file.batch),
             retry: self.file.retry,
             fingerprint: Arc::new(fingerprint),
         })

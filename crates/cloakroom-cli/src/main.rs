@@ -54,6 +54,8 @@ async fn dispatch(arguments: Arguments) -> Result<u8, Failure> {
         Command::Check(options) => commands::check::check(options).await,
         Command::Plan(options) => commands::plan::plan(options).await,
         Command::Protect(options) => commands::protect::protect(options).await,
+        Command::Reveal(options) => commands::reveal::reveal(options).await,
+        Command::Migrate(options) => commands::migrate::migrate(options).await,
         Command::Scan(options) => commands::scan::scan(*options),
         Command::Rules(command) => commands::rules::rules(command),
         Command::Keys(options) => commands::keys::keys(options),

@@ -10,13 +10,15 @@ use std::time::Duration;
 use common::{Room, Started, count, eventually, sqlite_count};
 
 /// Every command, as it is typed.
-const COMMANDS: [&str; 39] = [
+const COMMANDS: [&str; 41] = [
     "",
     "demo",
     "run",
     "check",
     "plan",
     "protect",
+    "reveal",
+    "migrate",
     "scan",
     "rules",
     "rules list",
@@ -53,13 +55,15 @@ const COMMANDS: [&str; 39] = [
 ];
 
 /// Commands with arguments to get wrong: their help ends with an example.
-const WITH_EXAMPLE: [&str; 27] = [
+const WITH_EXAMPLE: [&str; 29] = [
     "",
     "demo",
     "run",
     "check",
     "plan",
     "protect",
+    "reveal",
+    "migrate",
     "scan",
     "rules list",
     "rules show",

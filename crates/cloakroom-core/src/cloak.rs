@@ -3,6 +3,7 @@
 //! [`Cloak::apply`] is the only place in the program that makes a [`ProtectedRecord`]. Any error on the
 //! way leaves nothing behind but its reason.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use cloakroom_crypto::PseudonymKey;
@@ -67,28 +68,78 @@ impl Cloak {
         self.apply(Record { id, content }, ingest)
     }
 
+    /// The same for many records: what is slow on one is done for all at once. The result is by the index of the payload.
+    ///
+    /// A record that brings out a mistake of this program is rejected like any other: it must not hold up those behind it.
+    /// Nothing is shared that a panic could leave half done.
+    pub fn process_batch<'a>(
+        &self,
+        payloads: impl Iterator<Item = (&'a RecordId, &'a Payload)>,
+        ingest: IngestTime,
+    ) -> Vec<Result<ProtectedRecord, RecordError>> {
+        let internal = || RecordError::new(RecordErrorKind::Internal, "a mistake of this program");
+        let walk = |(id, payload): (&RecordId, &Payload)| {
+            let walk = AssertUnwindSafe(|| {
+                let content = payload.decode(self.policy.limits)?;
+                self.walk(Record { id: id.clone(), content }, ingest)
+            });
+            catch_unwind(walk).unwrap_or_else(|_| Err(internal()))
+        };
+        let Some(sealer) = &self.policy.envelope else {
+            return payloads.map(|payload| walk(payload).map(Walked::finished)).collect();
+        };
+        let walked: Vec<_> = payloads.map(walk).collect();
+        let mut contents = Vec::with_capacity(walked.len());
+        let rest: Vec<_> = walked
+            .into_iter()
+            .map(|walked| {
+                walked.map(|Walked { id, content, findings }| {
+                    contents.push(content);
+                    (id, findings)
+                })
+            })
+            .collect();
+        let sealed = catch_unwind(AssertUnwindSafe(|| sealer.seal(contents))).unwrap_or_default();
+        let mut sealed = sealed.into_iter();
+        let mut next = || sealed.next().unwrap_or_else(|| Err(internal()));
+        rest.into_iter()
+            .map(|rest| rest.and_then(|(id, findings)| Ok(ProtectedRecord::new(id, next()?, findings))))
+            .collect()
+    }
+
     /// Applies the policy to a decoded record.
     ///
     /// # Errors
     /// The reason for which the record is rejected whole.
     pub fn apply(&self, record: Record, ingest: IngestTime) -> Result<ProtectedRecord, RecordError> {
+        let mut walked = self.walk(record, ingest)?;
+        if let Some(sealer) = &self.policy.envelope {
+            let sealed = sealer.seal(vec![walked.content]).pop();
+            let lost = || Err(RecordError::new(RecordErrorKind::Internal, "a mistake of this program"));
+            walked.content = sealed.unwrap_or_else(lost)?;
+        }
+        Ok(walked.finished())
+    }
+
+    /// Everything but the last step, which is for whole records.
+    fn walk(&self, record: Record, ingest: IngestTime) -> Result<Walked, RecordError> {
         let Record { id, mut content } = record;
         for path in &self.policy.required {
             check_required(path.segments(), &content, path)?;
         }
         let subject = self.subject(&content)?;
         let uuid = self.policy.uuid_key.as_ref().map(|key| uuid_of(&id, &content, key));
-        let mut walk = self.walk(&subject, uuid, ingest);
+        let mut walk = self.begin(&subject, uuid, ingest);
         walk.object(&mut content, Some(&self.policy.root))?;
         let findings = walk.findings;
         if let Some(separator) = &self.policy.flatten {
             content = flatten_all(content, separator)?;
         }
-        Ok(ProtectedRecord::new(id, content, findings))
+        Ok(Walked { id, content, findings })
     }
 
     /// The beginning of a walk.
-    fn walk<'a>(&'a self, subject: &'a str, uuid: Option<String>, ingest: IngestTime) -> Walk<'a> {
+    fn begin<'a>(&'a self, subject: &'a str, uuid: Option<String>, ingest: IngestTime) -> Walk<'a> {
         Walk {
             policy: &self.policy,
             subject,
@@ -118,6 +169,20 @@ impl Cloak {
                 "it names the subject and must have a value",
             )),
         }
+    }
+}
+
+/// A record after its walk. Not yet protected where the policy has an envelope, so it is no [`ProtectedRecord`].
+struct Walked {
+    id: RecordId,
+    content: Object,
+    findings: Vec<Finding>,
+}
+
+impl Walked {
+    /// Nothing is left to do.
+    fn finished(self) -> ProtectedRecord {
+        ProtectedRecord::new(self.id, self.content, self.findings)
     }
 }
 

@@ -31,6 +31,7 @@ pub(super) fn compile(yaml: &str) -> Result<Cloak, PolicyError> {
         record: file.record,
         fields: file.fields,
         detect: file.detect,
+        envelope: None,
     };
     Policy::compile(&config, Some(&keys)).map(|policy| Cloak::new(Arc::new(policy)))
 }

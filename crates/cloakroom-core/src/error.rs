@@ -31,6 +31,8 @@ pub enum RecordErrorKind {
     MissingField,
     /// Two fields would have the same name in the result.
     NameConflict,
+    /// A sealed field that was changed after it was written.
+    NotAuthentic,
     /// Bytes that are not UTF-8.
     NotUtf8,
     /// A value that the protection cannot work on.
@@ -66,6 +68,7 @@ impl RecordErrorKind {
             Self::LoneSurrogate => "lone surrogate",
             Self::MissingField => "missing field",
             Self::NameConflict => "name conflict",
+            Self::NotAuthentic => "not authentic",
             Self::NotUtf8 => "not UTF-8",
             Self::Protection => "protection failed",
             Self::TooDeep => "nested too deep",

@@ -13,6 +13,7 @@
 //! Whatever goes wrong gives a [`RecordError`] and no record.
 
 pub mod decode;
+pub mod eax_scrypt;
 pub mod encode;
 pub mod error;
 pub mod finding;

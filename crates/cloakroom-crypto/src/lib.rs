@@ -8,6 +8,7 @@
 //! * [`envelope`] encrypts one field so that it opens only where it was sealed: with a [`DataKey`] by AES-256-GCM or
 //!   AES-256-GCM-SIV, with a [`DeterministicKey`] by AES-256-SIV, equal values to equal envelopes.
 //! * [`FormatKey`] encrypts a number to a number of the same length (FF1).
+//! * [`eax_scrypt`] reads and writes the documents of an older system, byte for byte.
 //!
 //! [`audit`] has the keys of the audit log: chained MACs and signed checkpoints. [`digest`] has the unkeyed hashes that older systems used, for compatibility only.
 //!
@@ -37,7 +38,8 @@
 //! # What is wiped
 //!
 //! Key bytes, key schedules, hash states and opened plaintext are overwritten when they are
-//! dropped. This is best effort: a compiler may leave copies on the stack or in registers, and a
+//! dropped. The `eax` crate keeps a copy of a document's key for as long as one field takes, and leaves
+//! it on the stack. All of it is best effort: a compiler may leave copies on the stack or in registers, and a
 //! core dump or swap file taken while the process runs holds live keys.
 
 pub mod audit;
@@ -45,6 +47,7 @@ mod data_key;
 mod derive;
 mod deterministic_key;
 pub mod digest;
+pub mod eax_scrypt;
 pub mod envelope;
 mod error;
 pub mod ff1;

@@ -152,8 +152,18 @@ pub fn load(config: &KeysConfig) -> Result<Option<Keys>, ConnectorError> {
 /// # Errors
 /// When it is not there, others than its owner can read it, or it is damaged.
 pub fn read(path: &Path) -> Result<KeyRing, ConnectorError> {
+    let text = read_private(path, "key file")?;
     let name = path.display();
-    let metadata = fs::metadata(path).map_err(|error| ConnectorError::io(format!("key file {name}"), &error))?;
+    KeyFile::parse(&text).map_err(|error| ConnectorError::new(ErrorKind::Corrupt, format!("key file {name}: {error}")))
+}
+
+/// Reads a file that holds a secret. `what` names it in messages.
+///
+/// # Errors
+/// When it is not there, others than its owner can read it, or it is too large to be one.
+pub fn read_private(path: &Path, what: &str) -> Result<Zeroizing<String>, ConnectorError> {
+    let name = path.display();
+    let metadata = fs::metadata(path).map_err(|error| ConnectorError::io(format!("{what} {name}"), &error))?;
     #[cfg(unix)]
     {
         use std::os::unix::fs::PermissionsExt;
@@ -161,16 +171,15 @@ pub fn read(path: &Path) -> Result<KeyRing, ConnectorError> {
         if mode & 0o077 != 0 {
             return Err(ConnectorError::new(
                 ErrorKind::Denied,
-                format!("key file {name}: others can read it (mode {mode:04o}); run `chmod 600 {name}`"),
+                format!("{what} {name}: others can read it (mode {mode:04o}); run `chmod 600 {name}`"),
             ));
         }
     }
     if !metadata.is_file() || metadata.len() > 1024 * 1024 {
-        return Err(ConnectorError::configuration(format!("key file {name}: not a key file")));
+        return Err(ConnectorError::configuration(format!("{what} {name}: not a key file")));
     }
-    let text = fs::read_to_string(path).map_err(|error| ConnectorError::io(format!("key file {name}"), &error))?;
-    let text = Zeroizing::new(text);
-    KeyFile::parse(&text).map_err(|error| ConnectorError::new(ErrorKind::Corrupt, format!("key file {name}: {error}")))
+    let text = fs::read_to_string(path).map_err(|error| ConnectorError::io(format!("{what} {name}"), &error))?;
+    Ok(Zeroizing::new(text))
 }
 
 /// Makes a new key ring and writes it to a file that did not exist, readable by its owner only.

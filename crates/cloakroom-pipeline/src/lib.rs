@@ -11,6 +11,7 @@
 pub mod audit;
 pub mod config;
 pub mod dead_letter;
+pub mod documents;
 pub mod error;
 pub mod keys;
 pub mod retry;

@@ -2,12 +2,11 @@
 //! going on beside it.
 
 use std::collections::VecDeque;
-use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
 use cloakroom_core::keys::PersistError;
-use cloakroom_core::{Cloak, IngestTime, ProtectedRecord, RecordError, RecordErrorKind};
+use cloakroom_core::{Cloak, IngestTime, ProtectedRecord, RecordError};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -202,14 +201,11 @@ fn protect(
 ) -> (Vec<ProtectedRecord>, Vec<(usize, RecordError)>) {
     let mut records: Vec<ProtectedRecord> = Vec::with_capacity(deliveries.len());
     let mut rejected = Vec::new();
-    for (index, delivery) in deliveries.iter().enumerate() {
-        // A record that brings out a mistake of this program is a dead letter like any other: it must not
-        // hold up those behind it. Nothing is shared that a panic could leave half done.
-        let cloaked = AssertUnwindSafe(|| cloak.process(delivery.id.clone(), &delivery.payload, now));
-        match std::panic::catch_unwind(cloaked) {
-            Ok(Ok(record)) => records.push(record),
-            Ok(Err(error)) => rejected.push((index, error)),
-            Err(_) => rejected.push((index, RecordError::new(RecordErrorKind::Internal, "a mistake of this program"))),
+    let cloaked = cloak.process_batch(deliveries.iter().map(|delivery| (&delivery.id, &delivery.payload)), now);
+    for (index, cloaked) in cloaked.into_iter().enumerate() {
+        match cloaked {
+            Ok(record) => records.push(record),
+            Err(error) => rejected.push((index, error)),
         }
     }
     (records, rejected)

@@ -9,8 +9,8 @@
 //! long word fits. For them there is one more question: does a run of [`LONG_RUN`] such characters begin here?
 //!
 //! Three kernels, chosen when the program runs: AVX-512 (VBMI: one instruction looks 64 bytes up in a table of 64), AVX2
-//! (two tables of 16 for the halves of a byte, as in Hyperscan's Teddy), and a portable one. This is the only crate of the
-//! workspace with `unsafe` code: the kernels' loads and intrinsics.
+//! (two tables of 16 for the halves of a byte, as in Hyperscan's Teddy), and a portable one. The kernels' loads
+//! and intrinsics are `unsafe` code, which the workspace else forbids.
 
 #[cfg(target_arch = "x86_64")]
 mod avx2;

@@ -6,14 +6,14 @@ use std::sync::Arc;
 use cloakroom_connect::context::SourceContext;
 use cloakroom_connect::{sinks, sources};
 use cloakroom_core::Cloak;
-use cloakroom_pipeline::Pipeline;
 use cloakroom_pipeline::config::{BatchConfig, Template};
 use cloakroom_pipeline::run::Rejected;
+use cloakroom_pipeline::{Pipeline, Source};
 
 use crate::args::{Output, ProtectOptions};
 use crate::commands::run::{drive, exit_code};
 use crate::error::Failure;
-use crate::load::{load, parallel};
+use crate::load::{Loaded, load, parallel};
 use crate::output;
 use crate::registry::sink_context;
 
@@ -22,14 +22,32 @@ const MAX_REPORTS: u32 = 20;
 
 pub(crate) async fn protect(options: ProtectOptions) -> Result<u8, Failure> {
     let ProtectOptions { policy, input, output_file, output } = options;
+    // Nothing is committed here, so batches need not be large: small ones stay in the caches and keep
+    // memory at a few dozen megabytes.
+    let batch = BatchConfig { records: 1_000, bytes: 1024 * 1024 };
+    let loaded = load(&policy)?;
+    filter(&loaded, Files { input, output: output_file }, batch, output, |source| source).await
+}
+
+/// Where a filter reads and writes; `-` is standard input or output.
+pub(crate) struct Files {
+    pub(crate) input: String,
+    pub(crate) output: String,
+}
+
+/// From file to file: `opened` may put something between the source and the policy.
+pub(crate) async fn filter(
+    loaded: &Loaded,
+    files: Files,
+    batch: BatchConfig,
+    output: Output,
+    opened: impl FnOnce(Box<dyn Source>) -> Box<dyn Source>,
+) -> Result<u8, Failure> {
+    let Files { input, output: output_file } = files;
     if input != "-" && input == output_file {
         return Err(Failure::new(2, "input and output are the same file"));
     }
-    let loaded = load(&policy)?;
-    // Nothing is committed here, so batches need not be large: small ones stay in the caches and keep
-    // memory at a few dozen megabytes.
-    let context =
-        SourceContext { batch: BatchConfig { records: 1_000, bytes: 1024 * 1024 }, ..loaded.source_context()? };
+    let context = SourceContext { batch: loaded.batch(batch), ..loaded.source_context()? };
     let source = sources::file::Config { path: Template::literal(&input) };
     let sink = sinks::file::Config { path: Template::literal(&output_file), format: Default::default(), replace: true };
     let mut reports = 0;
@@ -43,7 +61,7 @@ pub(crate) async fn protect(options: ProtectOptions) -> Result<u8, Failure> {
     };
     let pipeline = Pipeline {
         name: loaded.name.clone(),
-        source: sources::file::build(&source, &context)?,
+        source: opened(sources::file::build(&source, &context)?),
         cloak: Cloak::new(Arc::clone(&loaded.policy)),
         sink: sinks::file::build(&sink, &sink_context(&loaded.name, &loaded.policy))?,
         rejected: Rejected::Reported(Box::new(report)),

@@ -1,6 +1,9 @@
 //! The policy as people write it: the sections `record`, `fields` and the names around them; `detect` has a file of
 //! its own.
 
+use std::sync::Arc;
+
+use cloakroom_crypto::eax_scrypt::MasterKey;
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer};
 
@@ -8,7 +11,7 @@ use crate::decode::{Format, Limits};
 use crate::located::{Located, OrderedMap};
 use crate::protect::ProtectSpec;
 
-use super::{DetectConfig, FieldDetect, IndexSpec};
+use super::{DetectConfig, EnvelopeConfig, FieldDetect, IndexSpec};
 
 /// The policy sections of a pipeline file.
 #[derive(Clone, Debug, Default)]
@@ -25,6 +28,8 @@ pub struct PolicyConfig {
     pub fields: OrderedMap<FieldConfig>,
     /// What happens to sensitive values in fields that are not named.
     pub detect: Option<DetectConfig>,
+    /// The form that whole records get at the end.
+    pub envelope: Option<EnvelopeConfig<Arc<MasterKey>>>,
 }
 
 /// How records look before the policy.

@@ -5,6 +5,7 @@ mod compile;
 pub mod config;
 mod detect_config;
 mod detection;
+mod envelope;
 mod index;
 mod node;
 
@@ -16,10 +17,12 @@ pub use compile::{Column, ColumnSource};
 pub use config::{FieldConfig, FieldType, PolicyConfig, RecordConfig, SetValue, Unlisted};
 pub use detect_config::{ActionSpec, DetectConfig, FieldActions, FieldDetect};
 pub(crate) use detection::{Actions, Detection, FieldDetection};
+pub use envelope::{EaxScryptConfig, EnvelopeConfig};
 pub use index::{IndexConfig, IndexSpec, Normalize};
 pub(crate) use node::{FieldRule, Node};
 
 use crate::decode::{Format, Limits};
+use crate::eax_scrypt::Sealer;
 use crate::error::PolicyError;
 use crate::keys::KeyProvider;
 use crate::path::FieldPath;
@@ -40,6 +43,8 @@ pub struct Policy {
     pub(crate) uuid_key: Option<Arc<PseudonymKey>>,
     /// `None` where nothing is looked for.
     pub(crate) detection: Option<Detection>,
+    /// The last step, on whole records.
+    pub(crate) envelope: Option<Sealer>,
     columns: Vec<Column>,
 }
 
@@ -63,6 +68,12 @@ impl Policy {
     #[must_use]
     pub fn unlisted(&self) -> Unlisted {
         self.unlisted
+    }
+
+    /// True when records are sealed whole: a slow step, so batches should be small.
+    #[must_use]
+    pub fn has_envelope(&self) -> bool {
+        self.envelope.is_some()
     }
 
     /// The format of its records.

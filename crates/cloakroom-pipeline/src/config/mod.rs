@@ -7,10 +7,13 @@ mod error;
 mod template;
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use cloakroom_core::located::{Located, OrderedMap};
 use cloakroom_core::policy::config::present;
-use cloakroom_core::policy::{DetectConfig, FieldConfig, PolicyConfig, RecordConfig};
+use cloakroom_core::policy::{DetectConfig, EnvelopeConfig, FieldConfig, PolicyConfig, RecordConfig};
+use cloakroom_crypto::ExposeSecret;
+use cloakroom_crypto::eax_scrypt::MasterKey;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -45,6 +48,9 @@ pub struct PipelineFile<S, K> {
     /// What happens to sensitive values in fields that are not named.
     #[serde(default, deserialize_with = "present")]
     pub detect: Option<DetectConfig>,
+    /// The form that whole records get after all other rules.
+    #[serde(default, deserialize_with = "present")]
+    pub envelope: Option<EnvelopeConfig<Template>>,
     /// Where records go.
     pub sink: Option<K>,
     /// How many records travel together.
@@ -121,17 +127,25 @@ impl<S, K> PipelineFile<S, K> {
         self.name.clone().or(stem).unwrap_or_else(|| "pipeline".to_owned())
     }
 
-    /// The policy sections.
-    #[must_use]
-    pub fn policy(&self, name: &str) -> PolicyConfig {
-        PolicyConfig {
+    /// The policy sections, with the key that they need.
+    ///
+    /// # Errors
+    /// When a variable for the key is not set.
+    pub fn policy(&self, name: &str) -> Result<PolicyConfig, ConnectorError> {
+        let master_key = |text: &Template| {
+            let key = MasterKey::new(text.resolve()?.expose_secret());
+            let wrong = |error| ConnectorError::configuration(format!("envelope.eax_scrypt.master_key: {error}"));
+            key.map(Arc::new).map_err(wrong)
+        };
+        Ok(PolicyConfig {
             tenant: self.tenant.clone().unwrap_or_else(|| "default".to_owned()),
             collection: self.collection.clone().unwrap_or_else(|| name.to_owned()),
             subject: self.subject.clone(),
             record: self.record.clone(),
             fields: self.fields.clone(),
             detect: self.detect.clone(),
-        }
+            envelope: self.envelope.as_ref().map(|section| section.with_key(master_key)).transpose()?,
+        })
     }
 }
 
