@@ -79,7 +79,7 @@ impl WrappedKey {
 /// lines opens there, so it opens here. What else Python passes over is refused.
 fn decode((name, text): (&str, &str)) -> Result<Vec<u8>, DocumentError> {
     let space = |byte: &u8| matches!(byte, b' ' | b'\t' | b'\n' | b'\r' | 0x0b | 0x0c);
-    let decoded = if text.as_bytes().iter().any(|byte| space(byte)) {
+    let decoded = if text.as_bytes().iter().any(space) {
         let dense: Vec<u8> = text.bytes().filter(|byte| !space(byte)).collect();
         STANDARD.decode(dense)
     } else {
