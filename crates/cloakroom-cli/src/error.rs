@@ -18,6 +18,11 @@ impl Failure {
         Self { code, message: message.into() }
     }
 
+    /// The text.
+    pub(crate) fn message(&self) -> &str {
+        &self.message
+    }
+
     /// Writes it to standard error and gives the exit code.
     pub(crate) fn report(self) -> ExitCode {
         output::error(&self.message);

@@ -13,6 +13,7 @@ mod registry;
 mod rule_files;
 mod sample;
 mod signals;
+mod trail;
 
 use std::process::ExitCode;
 

@@ -18,8 +18,8 @@ fn a_log_is_made_listed_verified_and_exported() {
     let (room, _) = with_checkpoints(2);
     let listed = room.run(&["audit", "list"]).expect_code(0).out();
     assert!(listed.starts_with("SEQ  TIME"), "{listed}");
-    assert_eq!(listed.lines().count(), 4, "{listed}");
-    assert!(listed.contains("begin") && listed.contains("checkpoint"), "{listed}");
+    assert_eq!(listed.lines().count(), 5, "{listed}");
+    assert!(["begin", "keys-init", "checkpoint"].iter().all(|action| listed.contains(action)), "{listed}");
 
     let json = room.run(&["audit", "list", "--action", "checkpoint", "--output", "json"]);
     let events = json.expect_code(0).json();
@@ -29,10 +29,10 @@ fn a_log_is_made_listed_verified_and_exported() {
         let finished = room.run(&[&["audit", "list", "--output", "json"], arguments].concat());
         finished.expect_code(0).json().as_array().unwrap().len()
     };
-    assert_eq!(count(&["--principal", &who]), 2);
+    assert_eq!(count(&["--principal", &who]), 3);
     assert_eq!(count(&["--principal", "cloakroom"]), 1);
     assert_eq!(count(&["--outcome", "refused"]), 0);
-    assert_eq!(count(&["--since", "2020-01-01", "--until", "2999-01-01"]), 3);
+    assert_eq!(count(&["--since", "2020-01-01", "--until", "2999-01-01"]), 4);
     assert_eq!(count(&["--until", "2020-01-01T00:00:00Z"]), 0);
     assert_eq!(count(&["--limit", "1"]), 1);
     room.run(&["audit", "list", "--since", "yesterday"]).expect_code(2);
@@ -42,7 +42,7 @@ fn a_log_is_made_listed_verified_and_exported() {
     assert_eq!(room.run(&["audit", "export"]).expect_code(0).stdout, room.read("home/audit.jsonl"));
     let csv = room.run(&["audit", "export", "--format", "csv"]).expect_code(0).out();
     assert!(csv.starts_with("seq,time,principal,action,"), "{csv}");
-    assert_eq!(csv.lines().count(), 4);
+    assert_eq!(csv.lines().count(), 5);
 }
 
 #[test]
@@ -59,7 +59,7 @@ fn verify_names_the_first_bad_line_and_exits_with_1() {
     let lines: Vec<&str> = log.lines().collect();
     room.write("home/audit.jsonl", format!("{}\n{}\n", lines[0], lines[1]));
     let finished = room.run(&["audit", "verify"]);
-    assert!(finished.expect_code(1).out().contains("line 3: is missing, and all up to line 4"), "{finished}");
+    assert!(finished.expect_code(1).out().contains("line 3: is missing, and all up to line 5"), "{finished}");
     let refused = room.run(&["audit", "checkpoint"]);
     assert!(refused.expect_code(3).err().contains("lines are missing at its end"), "{refused}");
 }
@@ -111,7 +111,7 @@ fn processes_append_one_after_the_other() {
         });
     }
     let report = room.run(&["audit", "verify", "--output", "json"]).expect_code(0).json();
-    assert_eq!(report["report"]["lines"], 21);
+    assert_eq!(report["report"]["lines"], 22);
     assert_eq!(report["report"]["checkpoints"], 20);
 }
 

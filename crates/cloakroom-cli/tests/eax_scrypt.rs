@@ -168,8 +168,8 @@ fn without_the_right_key_or_a_reason_nothing_is_written() {
         assert!(finished.err().contains(message), "{finished}");
         assert!(!finished.err().contains(MASTER) && !finished.err().contains("4242"));
     };
-    refused(&room, &[], 2, "--reason");
-    refused(&room, &["--reason", " "], 2, "--reason is empty");
+    refused(&room, &[], 4, "--reason");
+    refused(&room, &["--reason", " "], 4, "--reason");
     refused(&other, &["--reason", "a test"], 2, "CLOAKROOM_MASTER_KEY");
     refused(&room, &["--reason", "a test", "--master-key-file", "nowhere"], 2, "master key file nowhere");
     other.set("CLOAKROOM_MASTER_KEY", "");
@@ -177,6 +177,11 @@ fn without_the_right_key_or_a_reason_nothing_is_written() {
     let mut wrong = Room::without_keys();
     wrong.set("CLOAKROOM_MASTER_KEY", "another");
     refused(&wrong, &["--reason", "a test"], 4, "the master key opens none of the first documents (9 tried)");
+    // Every attempt is on record.
+    let log = room.run(&["audit", "list", "--output", "json"]).expect_code(0).out();
+    assert_eq!(log.matches("no_reason").count(), 2, "{log}");
+    wrong.run(&["audit", "verify"]).expect_code(0);
+    assert!(wrong.run(&["audit", "list", "--output", "json"]).out().contains("unknown_key"));
 }
 
 #[test]

@@ -64,6 +64,14 @@ fn keys_of_people_are_made_counted_rotated_and_erased() {
     assert_eq!(*people, serde_json::json!({"subjects": 2, "keys": 2, "erased": 1}));
     room.run(&["keys", "export-check"]).expect_code(0);
 
+    // All of it is on record, and nobody is named.
+    room.run(&["audit", "verify"]).expect_code(0);
+    let log = room.run(&["audit", "list", "--output", "json"]).expect_code(0).out();
+    for action in ["rotate", "rewrap", "erase", "not_found"] {
+        assert!(log.contains(action), "{action}: {log}");
+    }
+    assert!(!log.contains("\"ada\"") && !log.contains("nobody"), "{log}");
+
     // Whoever was erased gets no new key: an old message that comes once more must not bring them back.
     let policy = room.write("policy.yaml", POLICY);
     let input = room.write("in.jsonl", "{\"user\":\"ada\",\"email\":\"a@example.org\",\"ip\":\"x\"}");

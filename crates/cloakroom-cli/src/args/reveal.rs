@@ -21,7 +21,8 @@ pub(crate) enum DocumentFormat {
     line, in the same order: the document's members as they are and in their order, `cc`, `ccv` and `cuenta_numero` opened,\n\
     without their tags and nonces, `dek`, `dek_tag`, `dek_nonce`, `kek_salt` and `hash_ccv`. For a document that does not\n\
     open the line is {\"error\":\"…\"} without a value, and the exit code is 1. A master key that opens none of the first\n\
-    documents is refused with exit code 4, and nothing is written."
+    documents is refused with exit code 4, and nothing is written. Every document is a line in the audit log before its\n\
+    plain text is written (`cloakroom audit list`); without a key ring one is made for it."
 )]
 pub(crate) struct RevealOptions {
     /// JSON lines, one document each; `-` is standard input. gzip and zstd are recognised.
@@ -30,9 +31,9 @@ pub(crate) struct RevealOptions {
     /// How the documents were written.
     #[arg(long)]
     pub(crate) format: DocumentFormat,
-    /// Why they are opened.
+    /// Why they are opened; stands in the audit log. Without one the attempt is refused, and on record.
     #[arg(long, value_name = "TEXT")]
-    pub(crate) reason: String,
+    pub(crate) reason: Option<String>,
     /// A file with the master key that only you can read (default: the variable CLOAKROOM_MASTER_KEY).
     #[arg(long, value_name = "FILE")]
     pub(crate) master_key_file: Option<PathBuf>,

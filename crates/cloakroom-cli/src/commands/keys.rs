@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use cloakroom_crypto::{KeyId, KeyRing, KeyState, RootKey, envelope};
-use cloakroom_pipeline::audit::audit_keys;
+use cloakroom_pipeline::audit::{Action, Outcome, Refusal, audit_keys};
 use cloakroom_pipeline::keys::receipt::Receipt;
 use cloakroom_pipeline::keys::shards::ShardFile;
 use cloakroom_pipeline::keys::subjects::{SubjectFiles, SubjectKeys};
@@ -18,6 +18,7 @@ use serde_json::json;
 use crate::args::{KeysCommand, Output};
 use crate::error::Failure;
 use crate::output;
+use crate::trail::Trail;
 
 pub(crate) fn keys(command: KeysCommand) -> Result<u8, Failure> {
     match command {
@@ -36,7 +37,13 @@ pub(crate) fn keys(command: KeysCommand) -> Result<u8, Failure> {
 fn init(file: Option<PathBuf>) -> Result<u8, Failure> {
     let path = key_file(file)?;
     let ring = keys::init(&path, &now())?;
+    let recorded =
+        Trail::of(&ring, Some(&path)).and_then(|trail| trail.put(Action::KeysInit, Outcome::Allowed, |event| event));
     output::line(&format!("made {} with key {}", path.display(), ring.active_kid()));
+    if let Err(failure) = recorded {
+        // A log of an earlier ring that was lost: the new ring is of use all the same.
+        output::note(&format!("not on record: {}", failure.message()));
+    }
     output::line("keep a copy in a safe place: what is encrypted with it cannot be read without it");
     Ok(0)
 }
@@ -181,6 +188,7 @@ fn rotate(file: Option<PathBuf>, pseudonyms: bool, output: Output) -> Result<u8,
     }
     // The ring first: it has both keys, so whatever happens now, everything opens.
     keys::replace(&path, &ring)?;
+    Trail::of(&ring, Some(&path))?.put(Action::Rotate, Outcome::Allowed, |event| event.count(1))?;
     let rewrapped = rewrap_under(Arc::new(ring), &path)?;
     if output == Output::Json {
         let ring = keys::read(&path)?;
@@ -198,7 +206,9 @@ fn rotate(file: Option<PathBuf>, pseudonyms: bool, output: Output) -> Result<u8,
 
 fn rewrap(file: Option<PathBuf>, output: Output) -> Result<u8, Failure> {
     let path = key_file(file)?;
-    let rewrapped = rewrap_under(Arc::new(keys::read(&path)?), &path)?;
+    let ring = Arc::new(keys::read(&path)?);
+    Trail::of(&ring, Some(&path))?.put(Action::Rewrap, Outcome::Allowed, |event| event)?;
+    let rewrapped = rewrap_under(ring, &path)?;
     if output == Output::Json {
         output::json(&json!({ "rewrapped": rewrapped }))?;
     } else {
@@ -218,15 +228,27 @@ fn rewrap_under(ring: Arc<KeyRing>, key_file: &Path) -> Result<u64, Failure> {
 }
 
 fn erase(subject: &str, tenant: &str, file: Option<PathBuf>) -> Result<u8, Failure> {
+    let trail_file = file.clone();
     let keys = load(file)?;
+    let trail = Trail::of(&keys.ring, trail_file.as_deref())?;
+    let pseudonym = trail.log().subject(subject)?;
+    let put = |outcome| trail.put(Action::Erase, outcome, |event| event.subject(pseudonym.clone()));
     let files = subject_files(&keys)?;
     let subjects = open(&keys, files)?;
     let time = now();
     let signer = keys.ring.audit_key().map_err(crypto)?;
+    put(Outcome::Allowed)?;
     let receipt = subjects.erase(tenant, subject, &|erasure| {
         serde_json::to_string(&Receipt::sign(&signer, &time, erasure))
             .map_err(|_| ConnectorError::new(ErrorKind::Internal, "the receipt could not be written"))
-    })?;
+    });
+    let receipt = match receipt {
+        Ok(receipt) => receipt,
+        Err(error) => {
+            put(Outcome::Failed)?;
+            return Err(error.into());
+        }
+    };
     match receipt {
         Some(receipt) => {
             output::line(&receipt);
@@ -239,6 +261,7 @@ fn erase(subject: &str, tenant: &str, file: Option<PathBuf>) -> Result<u8, Failu
                 Ok(0)
             }
             None => {
+                put(Outcome::Refused(Refusal::NotFound))?;
                 output::error(
                     "there is no key for this person: nothing was encrypted for them, or --tenant is another",
                 );

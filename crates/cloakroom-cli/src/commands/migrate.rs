@@ -1,12 +1,14 @@
 //! `cloakroom migrate`: documents of an older system through a policy, as `protect` does it with plain records.
 
 use cloakroom_core::Format;
+use cloakroom_pipeline::audit::{Action, Outcome};
 use cloakroom_pipeline::documents::{BATCH, Documents, master_key};
 
 use super::protect::{Files, filter};
 use crate::args::{DocumentFormat, MigrateOptions};
 use crate::error::Failure;
 use crate::load::{load, parallel};
+use crate::trail::Trail;
 
 pub(crate) async fn migrate(options: MigrateOptions) -> Result<u8, Failure> {
     let MigrateOptions { from, policy, master_key_file, input, output_file, output } = options;
@@ -19,6 +21,7 @@ pub(crate) async fn migrate(options: MigrateOptions) -> Result<u8, Failure> {
     match from {
         DocumentFormat::EaxScrypt => {
             let master = master_key(master_key_file.as_deref())?;
+            Trail::open()?.put(Action::Migrate, Outcome::Allowed, |event| event)?;
             filter(&loaded, files, BATCH, output, |source| Box::new(Documents::new(source, master, limits, parallel())))
                 .await
         }

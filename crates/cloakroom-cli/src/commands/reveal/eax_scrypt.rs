@@ -8,22 +8,43 @@ use async_trait::async_trait;
 use cloakroom_connect::context::SourceContext;
 use cloakroom_connect::sources;
 use cloakroom_core::encode::{write_object, write_string};
-use cloakroom_core::{Policy, PolicyConfig};
+use cloakroom_core::value::{Object, Value};
+use cloakroom_core::{Policy, PolicyConfig, RecordError, RecordErrorKind};
 use cloakroom_crypto::{KeyRing, RootKey};
+use cloakroom_pipeline::audit::{Action, AuditText, Event, Level, Outcome, Refusal};
 use cloakroom_pipeline::config::{ConfigError, Template};
 use cloakroom_pipeline::documents::{BATCH, Documents, Opened, master_key};
 use cloakroom_pipeline::retry::RetryConfig;
-use cloakroom_pipeline::{ConnectorError, Ledger, Source};
+use cloakroom_pipeline::{ConnectorError, ErrorKind, Ledger, Source};
 
 use crate::error::Failure;
 use crate::load::parallel;
+use crate::trail::Trail;
 
-pub(super) async fn reveal(jsonl: &str, master_key_file: Option<&Path>) -> Result<u8, Failure> {
+pub(super) async fn reveal(
+    jsonl: &str,
+    master_key_file: Option<&Path>,
+    trail: &Trail,
+    reason: &AuditText,
+) -> Result<u8, Failure> {
     let master = master_key(master_key_file)?;
     let mut documents = open(jsonl, master).await?;
     let mut refused = 0;
     let mut text = Vec::new();
-    while let Some(opened) = documents.next().await? {
+    loop {
+        let opened = match documents.next().await {
+            Ok(Some(opened)) => opened,
+            Ok(None) => break,
+            Err(error) => {
+                if error.kind == ErrorKind::Denied {
+                    let outcome = Outcome::Refused(Refusal::UnknownKey);
+                    trail.put(Action::Reveal, outcome, |event| event.reason(reason.clone()))?;
+                }
+                return Err(error.into());
+            }
+        };
+        // On record before anybody sees it.
+        trail.put_all(&events(&opened, trail, reason)?)?;
         text.clear();
         refused += lines(&opened, &mut text);
         let mut out = io::stdout().lock();
@@ -35,6 +56,31 @@ pub(super) async fn reveal(jsonl: &str, master_key_file: Option<&Path>) -> Resul
     }
     Ok(u8::from(refused > 0))
 }
+
+/// One event for each document: whose it is, what was opened, or why not.
+fn events(opened: &Opened, trail: &Trail, reason: &AuditText) -> Result<Vec<Event>, Failure> {
+    let event = |record: &Result<Object, RecordError>| {
+        let event = |outcome| trail.event(Action::Reveal, outcome).reason(reason.clone());
+        match record {
+            Ok(plain) => {
+                let paths = FIELDS.into_iter().filter(|name| plain.get(name).is_some());
+                let event = event(Outcome::Allowed).count(1).level(Level::Full).paths(paths);
+                match plain.get(USER) {
+                    Some(Value::String(user)) => Ok(event.subject(trail.log().subject(user)?)),
+                    _ => Ok(event),
+                }
+            }
+            Err(error) if error.kind == RecordErrorKind::Key => Ok(event(Outcome::Refused(Refusal::UnknownKey))),
+            Err(_) => Ok(event(Outcome::Refused(Refusal::NotAuthentic))),
+        }
+    };
+    opened.records.iter().map(|(_, record)| event(record)).collect()
+}
+
+/// What is sealed in a document.
+const FIELDS: [&str; 3] = ["cc", "ccv", "cuenta_numero"];
+/// Whose it is.
+const USER: &str = "username";
 
 async fn open(jsonl: &str, master: cloakroom_crypto::eax_scrypt::MasterKey) -> Result<Documents, Failure> {
     let policy = Policy::compile(&PolicyConfig::default(), None)
