@@ -83,6 +83,24 @@ fn fields_are_compared_and_no_value_is_printed() {
 }
 
 #[test]
+fn what_an_envelope_seals_is_covered() {
+    let mut room = Room::new();
+    room.set("CLOAKROOM_MASTER_KEY", "a key for tests");
+    let sample = room.sample("users.jsonl", &["users", "--count", "20"]);
+    let old = policy(&room, "users.yaml", "old.yaml", &[]);
+    let new = policy(&room, "users-eax-scrypt.yaml", "new.yaml", &[]);
+    let finished = plan(&room, &old, &new, &sample);
+    // The other example leaves addresses as they are.
+    let changes = changes(finished.expect_code(1));
+    assert!(changes.contains(&is("uncovered", "ip", "-", 20)), "{changes:?}");
+    for field in ["credit_card_num", "credit_card_ccv", "cuenta_numero"] {
+        let of_field: Vec<_> =
+            changes.iter().filter(|change| change.1 == field).map(|change| change.0.as_str()).collect();
+        assert_eq!(of_field, ["changed"], "{field}: {changes:?}");
+    }
+}
+
+#[test]
 fn findings_inside_texts_are_compared() {
     let room = Room::new();
     let sample = room.sample("messages.jsonl", &["messages", "--count", "200"]);

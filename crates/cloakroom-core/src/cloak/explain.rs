@@ -146,6 +146,9 @@ impl<'a> Teller<'a> {
         if let Some(description) = &rule.description {
             return self.below(value, Some(&How::Protected(description.clone())));
         }
+        if let Some(description) = self.walk.policy.sealed_as(&self.walk.path) {
+            return self.below(value, Some(&How::Protected(description.to_owned())));
+        }
         let around = self.walk.actions;
         self.walk.actions = rule.detect.actions(around, self.walk.policy.detection.as_ref(), is_leaf);
         self.inside(value, node, is_leaf);

@@ -76,6 +76,15 @@ impl Policy {
         self.envelope.is_some()
     }
 
+    /// How the envelope seals the member of this name in the protected record; `None` when it does not.
+    pub(crate) fn sealed_as(&self, name: &str) -> Option<&str> {
+        self.envelope.as_ref()?;
+        self.columns.iter().find_map(|column| match &column.source {
+            ColumnSource::Protected(description) if column.name == name => Some(description.as_str()),
+            _ => None,
+        })
+    }
+
     /// The format of its records.
     #[must_use]
     pub fn format(&self) -> Format {

@@ -118,7 +118,7 @@ fn strength(how: &str) -> Option<u8> {
     match how.split(' ').next().unwrap_or_default() {
         "block" | "drop" | "null" => Some(5),
         "redact" => Some(4),
-        "encrypt" | "hmac" | "token" => Some(3),
+        "encrypt" | "hmac" | "token" | "eax-scrypt" => Some(3),
         "mask" => Some(2),
         "hash" => Some(1),
         CLEAR => Some(0),
