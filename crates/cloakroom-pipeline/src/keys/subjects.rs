@@ -325,6 +325,8 @@ impl KeyProvider for SubjectKeys {
         if pending.is_empty() {
             return Ok(());
         }
+        // In the table's order: neighbours share a page.
+        pending.sort_unstable_by_key(|key| key.owner);
         let result = locked(&self.table).insert(&pending);
         if result.is_err() {
             self.lost.fetch_add(1, Ordering::SeqCst);
