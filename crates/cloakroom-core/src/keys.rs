@@ -7,30 +7,41 @@ use cloakroom_crypto::{CryptoError, DataKey, DeterministicKey, FormatKey, KeyId,
 
 /// Gives keys by purpose.
 pub trait KeyProvider: Send + Sync {
+    /// What the keys of domains are derived from: those that all people share.
+    fn ring(&self) -> &KeyRing;
+
     /// The key for pseudonyms of one domain. Equal values get equal pseudonyms inside a domain and
     /// unrelated ones across domains.
     ///
     /// # Errors
     /// When the provider has no such key.
-    fn pseudonym_key(&self, domain: &str) -> Result<Arc<PseudonymKey>, CryptoError>;
+    fn pseudonym_key(&self, domain: &str) -> Result<Arc<PseudonymKey>, CryptoError> {
+        self.ring().pseudonym_key(domain).map(Arc::new)
+    }
 
     /// The key of blind indexes of one domain.
     ///
     /// # Errors
     /// When the provider has no such key.
-    fn index_key(&self, domain: &str) -> Result<Arc<PseudonymKey>, CryptoError>;
+    fn index_key(&self, domain: &str) -> Result<Arc<PseudonymKey>, CryptoError> {
+        self.ring().index_key(domain).map(Arc::new)
+    }
 
     /// The key that encrypts equal values of one domain to equal envelopes.
     ///
     /// # Errors
     /// When the provider has no such key.
-    fn deterministic_key(&self, domain: &str) -> Result<Arc<DeterministicKey>, CryptoError>;
+    fn deterministic_key(&self, domain: &str) -> Result<Arc<DeterministicKey>, CryptoError> {
+        self.ring().deterministic_key(domain).map(Arc::new)
+    }
 
     /// The key that encrypts numbers to numbers of the same length in one domain.
     ///
     /// # Errors
     /// When the provider has no such key.
-    fn format_key(&self, domain: &str) -> Result<Arc<FormatKey>, CryptoError>;
+    fn format_key(&self, domain: &str) -> Result<Arc<FormatKey>, CryptoError> {
+        self.ring().format_key(domain).map(Arc::new)
+    }
 
     /// The key that encrypts values of one subject (a person) of a tenant; the empty subject is nobody in particular. What it
     /// seals may leave the program only after [`KeyProvider::persist`].
@@ -94,20 +105,8 @@ impl LocalKeys {
 }
 
 impl KeyProvider for LocalKeys {
-    fn pseudonym_key(&self, domain: &str) -> Result<Arc<PseudonymKey>, CryptoError> {
-        self.ring.pseudonym_key(domain).map(Arc::new)
-    }
-
-    fn index_key(&self, domain: &str) -> Result<Arc<PseudonymKey>, CryptoError> {
-        self.ring.index_key(domain).map(Arc::new)
-    }
-
-    fn deterministic_key(&self, domain: &str) -> Result<Arc<DeterministicKey>, CryptoError> {
-        self.ring.deterministic_key(domain).map(Arc::new)
-    }
-
-    fn format_key(&self, domain: &str) -> Result<Arc<FormatKey>, CryptoError> {
-        self.ring.format_key(domain).map(Arc::new)
+    fn ring(&self) -> &KeyRing {
+        &self.ring
     }
 
     fn data_key(&self, _tenant: &str, _subject: &str) -> Result<Arc<DataKey>, CryptoError> {

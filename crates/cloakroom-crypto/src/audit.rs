@@ -19,6 +19,7 @@ use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::Sha256;
 
 use crate::derive::{AUDIT, derive};
+pub use crate::mac::same_mac;
 use crate::text::push_base64url;
 use crate::{CryptoError, KeyId, PseudonymKey, RootKey};
 
@@ -157,14 +158,6 @@ pub fn fixed<const N: usize>(text: &str) -> Option<[u8; N]> {
     let mut buffer = [0; 66];
     let length = URL_SAFE_NO_PAD.decode_slice(text, &mut buffer).ok()?;
     buffer[..length].try_into().ok()
-}
-
-/// Compares two MACs in a time that does not depend on where they differ.
-#[must_use]
-pub fn same_mac(a: &[u8; 32], b: &[u8; 32]) -> bool {
-    let difference = a.iter().zip(b).fold(0, |sum, (a, b)| sum | (a ^ b));
-    // `black_box` keeps the compiler from turning the fold into an early exit.
-    std::hint::black_box(difference) == 0
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@ use hmac::{Hmac, Mac as _};
 use sha2::Sha512;
 use zeroize::Zeroizing;
 
+use crate::mac::same_mac;
 use crate::{CryptoError, KeyId, KeyState, SecretKey};
 
 /// Input of the HMAC that splits a data key into its two halves.
@@ -78,9 +79,7 @@ impl DataKey {
     /// # Errors
     /// [`CryptoError::CommitmentMismatch`]: this is not the key that the row was made for.
     pub fn check_commitment(&self, stored: &[u8; 32]) -> Result<(), CryptoError> {
-        let difference = self.commitment.iter().zip(stored).fold(0, |sum, (a, b)| sum | (a ^ b));
-        // `black_box` keeps the compiler from turning the fold into an early exit.
-        if std::hint::black_box(difference) == 0 { Ok(()) } else { Err(CryptoError::CommitmentMismatch(self.kid)) }
+        if same_mac(&self.commitment, stored) { Ok(()) } else { Err(CryptoError::CommitmentMismatch(self.kid)) }
     }
 
     pub(crate) fn gcm(&self) -> &Aes256Gcm {

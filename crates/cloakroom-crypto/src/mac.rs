@@ -89,6 +89,14 @@ impl PseudonymKey {
     }
 }
 
+/// Compares two MACs in a time that does not depend on where they differ.
+#[must_use]
+pub fn same_mac(a: &[u8; 32], b: &[u8; 32]) -> bool {
+    let difference = a.iter().zip(b).fold(0, |sum, (a, b)| sum | (a ^ b));
+    // `black_box` keeps the compiler from turning the fold into an early exit.
+    std::hint::black_box(difference) == 0
+}
+
 impl fmt::Debug for PseudonymKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "PseudonymKey({}, [secret])", self.kid)

@@ -21,6 +21,7 @@ use when_needed::WhenNeeded;
 
 use crate::config::Template;
 use crate::error::{ConnectorError, ErrorKind};
+use crate::private;
 
 /// The variable that holds a root key: 64 hexadecimal characters, or base64 of 32 bytes.
 pub const KEY_VARIABLE: &str = "CLOAKROOM_KEY";
@@ -164,17 +165,7 @@ pub fn read(path: &Path) -> Result<KeyRing, ConnectorError> {
 pub fn read_private(path: &Path, what: &str) -> Result<Zeroizing<String>, ConnectorError> {
     let name = path.display();
     let metadata = fs::metadata(path).map_err(|error| ConnectorError::io(format!("{what} {name}"), &error))?;
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::PermissionsExt;
-        let mode = metadata.permissions().mode() & 0o777;
-        if mode & 0o077 != 0 {
-            return Err(ConnectorError::new(
-                ErrorKind::Denied,
-                format!("{what} {name}: others can read it (mode {mode:04o}); run `chmod 600 {name}`"),
-            ));
-        }
-    }
+    private::check(path, &metadata, what)?;
     if !metadata.is_file() || metadata.len() > 1024 * 1024 {
         return Err(ConnectorError::configuration(format!("{what} {name}: not a key file")));
     }
@@ -190,15 +181,9 @@ pub fn init(path: &Path, created: &str) -> Result<KeyRing, ConnectorError> {
     let name = path.display();
     let ring = KeyRing::new(vec![RootKey::generate(created)?])?;
     let text = KeyFile::to_json(&ring)?;
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
-    if let Some(folder) = folder {
-        private_folder(folder)?;
-    }
-    let mut options = fs::OpenOptions::new();
-    options.write(true).create_new(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let mut file = options.open(path).map_err(|error| match error.kind() {
+    private::folder_of(path)?;
+    let made = private::owned(fs::OpenOptions::new().write(true).create_new(true)).open(path);
+    let mut file = made.map_err(|error| match error.kind() {
         std::io::ErrorKind::AlreadyExists => ConnectorError::configuration(format!(
             "{name} is there already; whatever was encrypted with its key needs it, so it is not replaced"
         )),
@@ -216,56 +201,7 @@ pub fn init(path: &Path, created: &str) -> Result<KeyRing, ConnectorError> {
 pub fn replace(path: &Path, ring: &KeyRing) -> Result<(), ConnectorError> {
     let failed = |error: std::io::Error| ConnectorError::io(format!("key file {}", path.display()), &error);
     let text = KeyFile::to_json(ring)?;
-    let next = with_suffix(path, ".next");
-    private_file(&next, true).map_err(failed)?;
-    let written = fs::OpenOptions::new().write(true).truncate(true).open(&next).and_then(|mut file| {
-        file.write_all(text.as_bytes())?;
-        file.sync_all()
-    });
-    written.and_then(|()| fs::rename(&next, path)).and_then(|()| sync_folder(path)).map_err(failed)
-}
-
-/// Makes a folder that only its owner can look into, when it is not there.
-///
-/// # Errors
-/// When it cannot be made.
-pub fn private_folder(folder: &Path) -> Result<(), ConnectorError> {
-    let mut builder = fs::DirBuilder::new();
-    builder.recursive(true);
-    #[cfg(unix)]
-    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder.create(folder).map_err(|error| ConnectorError::io(format!("folder {}", folder.display()), &error))
-}
-
-/// Makes a file that only its owner can read, when it is not there and `create` says so. For databases:
-/// made before SQLite does it, it is never readable by others, not even for a moment, and SQLite gives its
-/// log the same permissions.
-///
-/// # Errors
-/// When it cannot be made, or is not there and shall not be made.
-pub fn private_file(path: &Path, create: bool) -> std::io::Result<()> {
-    let mut options = fs::OpenOptions::new();
-    options.write(true).create(create).truncate(false);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    options.open(path).map(drop)
-}
-
-/// A name beside a file's.
-fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
-    name.push(suffix);
-    PathBuf::from(name)
-}
-
-/// Makes sure that a folder's entry for a file survives a power cut.
-pub(crate) fn sync_folder(path: &Path) -> std::io::Result<()> {
-    #[cfg(unix)]
-    {
-        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        fs::File::open(folder)?.sync_all()?;
-    }
-    Ok(())
+    private::replace(path, text.as_bytes()).and_then(|()| private::sync_folder(path)).map_err(failed)
 }
 
 #[cfg(test)]

@@ -14,6 +14,7 @@ pub mod dead_letter;
 pub mod documents;
 pub mod error;
 pub mod keys;
+pub mod private;
 pub mod retry;
 pub mod run;
 pub mod sink;

@@ -7,6 +7,7 @@ use std::time::Duration;
 use rusqlite::Connection;
 
 use crate::error::{ConnectorError, ErrorKind};
+use crate::private;
 
 /// The version of the tables below, kept in SQLite's `user_version`.
 const SCHEMA_VERSION: i64 = 1;
@@ -43,12 +44,10 @@ impl StateStore {
     /// # Errors
     /// When the file cannot be made, is no state store, or was made by a newer version.
     pub fn open(path: &Path) -> Result<Self, ConnectorError> {
-        if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
-            crate::keys::private_folder(folder)?;
-        }
+        private::folder_of(path)?;
         let name = path.display();
         let failed = |error| ConnectorError::io(format!("state store {name}"), &error);
-        crate::keys::private_file(path, true).map_err(failed)?;
+        private::file(path, true).map_err(failed)?;
         let sqlite = |error| sqlite_error(&error).context(format!("state store {name}"));
         let connection = Connection::open(path).map_err(sqlite)?;
         connection.busy_timeout(Duration::from_secs(10)).map_err(sqlite)?;

@@ -8,7 +8,7 @@ use std::path::Path;
 use cloakroom_connect::{sinks, sources};
 use cloakroom_pipeline::Summary;
 use cloakroom_pipeline::config::Template;
-use cloakroom_pipeline::keys;
+use cloakroom_pipeline::{keys, private};
 use tokio_util::sync::CancellationToken;
 
 use crate::args::DemoOptions;
@@ -73,7 +73,7 @@ fn make_folder(folder: &Path) -> Result<(), Failure> {
         }
         fs::remove_dir_all(folder).map_err(failed)?;
     }
-    keys::private_folder(folder)?;
+    private::folder(folder)?;
     fs::write(folder.join(MARKER), "This folder is made anew by `cloakroom demo`.\n").map_err(failed)
 }
 

@@ -189,14 +189,13 @@ fn rotate(file: Option<PathBuf>, pseudonyms: bool, output: Output) -> Result<u8,
     // The ring first: it has both keys, so whatever happens now, everything opens.
     keys::replace(&path, &ring)?;
     Trail::of(&ring, Some(&path))?.put(Action::Rotate, Outcome::Allowed, |event| event.count(1))?;
-    let rewrapped = rewrap_under(Arc::new(ring), &path)?;
+    let ring = Arc::new(ring);
+    let rewrapped = rewrap_under(Arc::clone(&ring), &path)?;
     if output == Output::Json {
-        let ring = keys::read(&path)?;
         output::json(
             &json!({ "active": ring.active_kid().as_str(), "retired": old.as_str(), "rewrapped": rewrapped }),
         )?;
     } else {
-        let ring = keys::read(&path)?;
         output::line(&format!("key {} is active, key {old} is retired", ring.active_kid()));
         output::line(&format!("{} shard keys were wrapped anew; no data was touched", output::grouped(rewrapped)));
         output::line("keep a copy of the key file, and start programs that run again");

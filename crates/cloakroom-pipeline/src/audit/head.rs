@@ -1,7 +1,6 @@
 //! The head file: where the chain ends. Without it, a log that lost its last lines would look whole.
 
 use std::fs;
-use std::io::Write;
 use std::path::Path;
 
 use cloakroom_crypto::audit::{CHAIN_START, ChainMac, fixed, push_text, same_mac};
@@ -10,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::line;
 use crate::error::{ConnectorError, ErrorKind};
+use crate::private;
 
 /// The end of the chain, as the last append left it.
 #[derive(Clone)]
@@ -78,16 +78,8 @@ impl Head {
             Written { log: self.log.clone(), seq: self.seq, count: self.count, bytes: self.bytes, end, kid: self.kid };
         let (mut text, _) = line::sealed(&written, |covered| key.head(covered))?;
         text.push('\n');
-        let next = path.with_extension("head.new");
-        let failed = |error: std::io::Error| ConnectorError::io(format!("audit head {}", path.display()), &error);
-        let mut options = fs::OpenOptions::new();
-        options.write(true).create(true).truncate(true);
-        #[cfg(unix)]
-        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-        let mut file = options.open(&next).map_err(failed)?;
-        file.write_all(text.as_bytes()).and_then(|()| file.sync_all()).map_err(failed)?;
-        drop(file);
-        fs::rename(&next, path).map_err(failed)
+        private::replace(path, text.as_bytes())
+            .map_err(|error| ConnectorError::io(format!("audit head {}", path.display()), &error))
     }
 }
 

@@ -16,7 +16,7 @@ use super::event::{Action, AuditText, Event, Outcome, Subject};
 use super::head::{Head, Problem};
 use super::line::{self, Entry};
 use crate::error::{ConnectorError, ErrorKind};
-use crate::keys::private_folder;
+use crate::private;
 
 /// Lines between two checkpoints that the log writes on its own.
 pub const CHECKPOINT_EVERY: u64 = 1_000;
@@ -143,20 +143,19 @@ impl AuditLog {
     /// Locks the log and finds its end.
     fn writer(&self) -> Result<Writer<'_>, ConnectorError> {
         let io = |error: io::Error| ConnectorError::io(format!("audit log {}", self.path.display()), &error);
-        if let Some(folder) = self.path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
-            private_folder(folder)?;
-        }
+        private::folder_of(&self.path)?;
         let key = self.active()?;
         let file = self.lock().map_err(io)?;
-        let length = file.metadata().map_err(io)?.len();
-        private(&self.path, &file)?;
+        let metadata = file.metadata().map_err(io)?;
+        let length = metadata.len();
+        private::check(&self.path, &metadata, "audit log")?;
         let head = match Head::read(&self.head, &self.keys) {
             Ok(head) => head,
             Err(Problem::Missing) if length == 0 => {
                 // The head first: a log that was never begun and one that lost all lines must differ.
                 let head = Head::start(random_name(), self.active);
                 head.write(&self.head, key)?;
-                sync_folder(&self.path).map_err(io)?;
+                private::sync_folder(&self.path).map_err(io)?;
                 head
             }
             Err(problem) => return Err(problem.describe(&self.path)),
@@ -270,10 +269,7 @@ impl Writer<'_> {
     /// Keeps a torn line beside the log, and cuts it off.
     fn set_aside(&mut self, torn: &[u8]) -> io::Result<()> {
         let mut options = fs::OpenOptions::new();
-        options.append(true).create(true);
-        #[cfg(unix)]
-        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-        let mut aside = options.open(self.log.path.with_extension("torn"))?;
+        let mut aside = private::owned(options.append(true).create(true)).open(self.log.path.with_extension("torn"))?;
         aside.write_all(torn)?;
         aside.write_all(b"\n")?;
         aside.sync_all()?;
@@ -375,36 +371,4 @@ fn is_same_file(file: &File, path: &Path) -> bool {
 #[cfg(not(unix))]
 fn is_same_file(_: &File, _: &Path) -> bool {
     true
-}
-
-/// Refuses a log that others can read or write.
-fn private(path: &Path, file: &File) -> Result<(), ConnectorError> {
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::PermissionsExt;
-        let name = path.display();
-        let metadata = file.metadata().map_err(|error| ConnectorError::io(format!("audit log {name}"), &error))?;
-        let mode = metadata.permissions().mode() & 0o777;
-        if mode & 0o077 != 0 {
-            return Err(ConnectorError::new(
-                ErrorKind::Denied,
-                format!("audit log {name}: others can read it (mode {mode:04o}); run `chmod 600 {name}`"),
-            ));
-        }
-    }
-    #[cfg(not(unix))]
-    let _ = (path, file);
-    Ok(())
-}
-
-/// After a power cut, a new file has its name only when its folder was written.
-fn sync_folder(path: &Path) -> io::Result<()> {
-    #[cfg(unix)]
-    {
-        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        File::open(folder)?.sync_all()?;
-    }
-    #[cfg(not(unix))]
-    let _ = path;
-    Ok(())
 }

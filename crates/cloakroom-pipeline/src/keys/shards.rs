@@ -22,6 +22,7 @@ use cloakroom_crypto::{
 };
 
 use crate::error::{ConnectorError, ErrorKind};
+use crate::private;
 
 /// Shards.
 pub const SHARDS: u16 = 4096;
@@ -67,16 +68,7 @@ impl ShardFile {
                 shards.replace(&bytes)?;
             }
         }
-        #[cfg(unix)]
-        {
-            use std::os::unix::fs::PermissionsExt as _;
-            let mode = fs::metadata(path).map_err(|error| shards.io(&error))?.permissions().mode() & 0o777;
-            if mode & 0o077 != 0 {
-                let name = path.display();
-                let text = format!("shard file {name}: others can read it (mode {mode:04o}); run `chmod 600 {name}`");
-                return Err(ConnectorError::new(ErrorKind::Denied, text));
-            }
-        }
+        private::check(path, &fs::metadata(path).map_err(|error| shards.io(&error))?, "shard file")?;
         shards.root(&shards.header()?)?;
         Ok(shards)
     }
@@ -244,20 +236,14 @@ impl ShardFile {
 
     /// Puts a new file in the place of the old one, whole or not at all.
     fn replace(&self, bytes: &[u8]) -> Result<(), ConnectorError> {
-        let next = super::with_suffix(&self.path, ".next");
-        super::private_file(&next, true).map_err(|error| self.io(&error))?;
-        let written = OpenOptions::new().write(true).truncate(true).open(&next).and_then(|mut file| {
-            file.write_all(bytes)?;
-            file.sync_all()
-        });
-        written.and_then(|()| fs::rename(&next, &self.path)).map_err(|error| self.io(&error))?;
-        super::sync_folder(&self.path).map_err(|error| self.io(&error))
+        let replaced = private::replace(&self.path, bytes).and_then(|()| private::sync_folder(&self.path));
+        replaced.map_err(|error| self.io(&error))
     }
 
     /// One writer at a time, of all processes. Released when the file is closed.
     fn lock(&self) -> Result<File, ConnectorError> {
-        let path = super::with_suffix(&self.path, ".lock");
-        super::private_file(&path, true).map_err(|error| self.io(&error))?;
+        let path = private::with_suffix(&self.path, ".lock");
+        private::file(&path, true).map_err(|error| self.io(&error))?;
         let file = OpenOptions::new().write(true).open(&path).map_err(|error| self.io(&error))?;
         file.lock().map_err(|error| self.io(&error))?;
         Ok(file)

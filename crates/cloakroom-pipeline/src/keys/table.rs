@@ -11,6 +11,7 @@ use rusqlite::{Connection, OptionalExtension as _, Row, TransactionBehavior, par
 
 use super::shards::ShardVersion;
 use crate::error::ConnectorError;
+use crate::private;
 use crate::state::sqlite_error;
 
 const SCHEMA_VERSION: i64 = 1;
@@ -146,10 +147,10 @@ impl KeyTable {
     /// When it is not there, cannot be made, is no key table, or was made by a newer version.
     pub fn open(path: &Path, create: bool) -> Result<Self, ConnectorError> {
         let name = path.display();
-        if create && let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
-            super::private_folder(folder)?;
+        if create {
+            private::folder_of(path)?;
         }
-        super::private_file(path, create).map_err(|error| ConnectorError::io(format!("key table {name}"), &error))?;
+        private::file(path, create).map_err(|error| ConnectorError::io(format!("key table {name}"), &error))?;
         let sqlite = |error| sqlite_error(&error).context(format!("key table {name}"));
         let connection = Connection::open(path).map_err(sqlite)?;
         connection.busy_timeout(Duration::from_secs(10)).map_err(sqlite)?;

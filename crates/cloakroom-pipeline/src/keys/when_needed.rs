@@ -3,7 +3,7 @@
 use std::sync::{Arc, OnceLock};
 
 use cloakroom_core::keys::{KeyBatch, KeyProvider, LocalKeys, PersistError};
-use cloakroom_crypto::{CryptoError, DataKey, DeterministicKey, FormatKey, KeyId, KeyRing, PseudonymKey};
+use cloakroom_crypto::{CryptoError, DataKey, KeyId, KeyRing};
 
 use super::subjects::{SubjectFiles, SubjectKeys};
 use crate::error::ConnectorError;
@@ -31,20 +31,8 @@ impl WhenNeeded {
 }
 
 impl KeyProvider for WhenNeeded {
-    fn pseudonym_key(&self, domain: &str) -> Result<Arc<PseudonymKey>, CryptoError> {
-        self.local.pseudonym_key(domain)
-    }
-
-    fn index_key(&self, domain: &str) -> Result<Arc<PseudonymKey>, CryptoError> {
-        self.local.index_key(domain)
-    }
-
-    fn deterministic_key(&self, domain: &str) -> Result<Arc<DeterministicKey>, CryptoError> {
-        self.local.deterministic_key(domain)
-    }
-
-    fn format_key(&self, domain: &str) -> Result<Arc<FormatKey>, CryptoError> {
-        self.local.format_key(domain)
+    fn ring(&self) -> &KeyRing {
+        &self.ring
     }
 
     fn data_key(&self, tenant: &str, subject: &str) -> Result<Arc<DataKey>, CryptoError> {

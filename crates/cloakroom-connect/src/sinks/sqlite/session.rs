@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use cloakroom_core::{ProtectedRecord, RecordError};
 use cloakroom_pipeline::error::{ConnectorError, ErrorKind};
-use cloakroom_pipeline::keys::private_file;
+use cloakroom_pipeline::private;
 use cloakroom_pipeline::sink::{RowOutcome, SinkBatch};
 use cloakroom_pipeline::source::Progress;
 use rusqlite::{Connection, OpenFlags, TransactionBehavior, ffi};
@@ -59,7 +59,7 @@ impl Staged {
 impl Session {
     /// Opens the database, makes what is to be made, and checks that the policy's records fit.
     pub(super) fn open(target: &Target) -> Result<Self, ConnectorError> {
-        private_file(&target.path, target.create_table).map_err(|error| match error.kind() {
+        private::file(&target.path, target.create_table).map_err(|error| match error.kind() {
             std::io::ErrorKind::NotFound if !target.create_table => table::no_file(),
             _ => ConnectorError::io("the file", &error),
         })?;
