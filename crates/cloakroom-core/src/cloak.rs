@@ -19,6 +19,7 @@ use crate::path::{FieldPath, Segment};
 use crate::policy::{Actions, FieldRule, FieldType, Node, Policy, SetValue, Unlisted};
 use crate::protect::{Applied, FieldContext, ProtectError, Protection, is_protected};
 use crate::record::{ProtectedRecord, Record, RecordId};
+use crate::reveal::Revealer;
 use crate::value::{Number, Object, Value};
 
 mod detection;
@@ -43,6 +44,12 @@ impl Cloak {
     #[must_use]
     pub fn policy(&self) -> &Policy {
         &self.policy
+    }
+
+    /// What opens records that this cloak has protected.
+    #[must_use]
+    pub fn revealer(&self) -> Revealer {
+        Revealer::new(Arc::clone(&self.policy))
     }
 
     /// Before the first record of a batch. See [`KeyProvider::begin`](crate::keys::KeyProvider::begin).
@@ -479,7 +486,8 @@ fn required_in(segments: &[Segment], value: &Value, path: &FieldPath) -> Result<
     }
 }
 
-fn find<'a>(segments: &[Segment], object: &'a Object) -> Option<&'a Value> {
+/// The value at an exact path.
+pub(crate) fn find<'a>(segments: &[Segment], object: &'a Object) -> Option<&'a Value> {
     let (first, rest) = segments.split_first()?;
     let Segment::Member(name) = first else { return None };
     rest.iter().try_fold(object.get(name)?, |value, segment| match (segment, value) {
@@ -574,7 +582,7 @@ fn flatten_all(object: Object, separator: &str) -> Result<Object, RecordError> {
 
 #[cfg(test)]
 #[path = "cloak_tests.rs"]
-mod tests;
+pub(crate) mod tests;
 
 #[cfg(test)]
 mod detect_tests;

@@ -20,7 +20,7 @@ struct File {
     detect: Option<DetectConfig>,
 }
 
-pub(super) fn compile(yaml: &str) -> Result<Cloak, PolicyError> {
+pub(crate) fn compile(yaml: &str) -> Result<Cloak, PolicyError> {
     let file: File = serde_saphyr::from_str(yaml).unwrap();
     let ring = cloakroom_crypto::keyring_from_env_value(&"0123456789abcdef".repeat(4)).unwrap();
     let keys: Arc<dyn KeyProvider> = Arc::new(LocalKeys::new(Arc::new(ring)).unwrap());
@@ -31,16 +31,17 @@ pub(super) fn compile(yaml: &str) -> Result<Cloak, PolicyError> {
         record: file.record,
         fields: file.fields,
         detect: file.detect,
+        reveal: None,
         envelope: None,
     };
     Policy::compile(&config, Some(&keys)).map(|policy| Cloak::new(Arc::new(policy)))
 }
 
-pub(super) fn id() -> RecordId {
+pub(crate) fn id() -> RecordId {
     RecordId { partition: "test".into(), position: crate::Place::Offset { byte: 0, number: 1 } }
 }
 
-pub(super) fn run(yaml: &str, json: &str) -> Result<String, String> {
+pub(crate) fn run(yaml: &str, json: &str) -> Result<String, String> {
     let cloak = compile(yaml).unwrap();
     let bytes = Bytes::copy_from_slice(json.as_bytes());
     let payload = match cloak.policy().format() {

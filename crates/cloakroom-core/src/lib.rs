@@ -29,6 +29,7 @@ pub mod dates;
 mod cloak;
 pub mod detect;
 mod record;
+pub mod reveal;
 
 pub use cloak::{Cloak, How, Spotted, Treated};
 pub use compact_str::CompactString;

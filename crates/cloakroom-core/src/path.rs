@@ -61,6 +61,19 @@ impl FieldPath {
         }
     }
 
+    /// Of these steps.
+    pub(crate) fn of(segments: Vec<Segment>) -> Self {
+        Self(segments)
+    }
+
+    /// The path of a sibling: the same with another name at its end.
+    pub(crate) fn with_name(mut self, name: &str) -> Self {
+        if let Some(Segment::Member(last)) = self.0.last_mut() {
+            name.clone_into(last);
+        }
+        self
+    }
+
     /// The steps.
     #[must_use]
     pub fn segments(&self) -> &[Segment] {

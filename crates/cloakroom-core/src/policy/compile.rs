@@ -7,7 +7,7 @@ use compact_str::CompactString;
 
 use super::config::{FieldConfig, FieldType, PolicyConfig, SetValue};
 use super::index::{BlindIndex, IndexSpec};
-use super::{Detection, FieldDetection, FieldRule, Node, Policy, envelope};
+use super::{Detection, FieldDetection, FieldRule, Node, Policy, RevealRules, envelope};
 use crate::dates::DateFormat;
 use crate::decode::Limits;
 use crate::error::PolicyError;
@@ -115,6 +115,7 @@ pub(super) fn compile(config: &PolicyConfig, keys: Option<&Arc<dyn KeyProvider>>
     let uuid_key = uuid_key.transpose()?;
     check_names(&columns, &config.fields.0)?;
     columns.retain(|column| !column.name.is_empty());
+    let reveal = config.reveal.as_ref().map(|section| RevealRules::compile(section, &config.fields)).transpose()?;
     let envelope = config.envelope.as_ref().map(|section| envelope::compile(section, &mut columns)).transpose()?;
     Ok(Policy {
         keys: keys.cloned(),
@@ -129,6 +130,7 @@ pub(super) fn compile(config: &PolicyConfig, keys: Option<&Arc<dyn KeyProvider>>
         root,
         uuid_key,
         detection,
+        reveal: reveal.unwrap_or_default(),
         envelope,
         columns,
     })
@@ -215,6 +217,7 @@ fn field_rule(
         protection,
         description: field.protect.as_ref().map(|spec| spec.describe()),
         flatten: field.flatten.clone(),
+        class: field.class.clone(),
     })
 }
 

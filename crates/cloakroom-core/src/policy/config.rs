@@ -11,7 +11,7 @@ use crate::decode::{Format, Limits};
 use crate::located::{Located, OrderedMap};
 use crate::protect::ProtectSpec;
 
-use super::{DetectConfig, EnvelopeConfig, FieldDetect, IndexSpec};
+use super::{DetectConfig, EnvelopeConfig, FieldDetect, IndexSpec, RevealConfig};
 
 /// The policy sections of a pipeline file.
 #[derive(Clone, Debug, Default)]
@@ -28,6 +28,8 @@ pub struct PolicyConfig {
     pub fields: OrderedMap<FieldConfig>,
     /// What happens to sensitive values in fields that are not named.
     pub detect: Option<DetectConfig>,
+    /// Who may see what again.
+    pub reveal: Option<RevealConfig>,
     /// The form that whole records get at the end.
     pub envelope: Option<EnvelopeConfig<Arc<MasterKey>>>,
 }
@@ -111,6 +113,8 @@ pub struct FieldConfig {
     pub detect: Option<Located<FieldDetect>>,
     /// Lifts the members of this object to its parent, names joined with this text.
     pub flatten: Option<String>,
+    /// What kind of data it is, for the rules of `reveal:`, which can speak of many fields by one word.
+    pub class: Option<String>,
 }
 
 /// A key that is there means something, also when its value is YAML's null: `protect: null` is a

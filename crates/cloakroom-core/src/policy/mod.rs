@@ -8,6 +8,7 @@ mod detection;
 mod envelope;
 mod index;
 mod node;
+mod reveal;
 
 use std::sync::Arc;
 
@@ -20,6 +21,7 @@ pub(crate) use detection::{Actions, Detection, FieldDetection};
 pub use envelope::{EaxScryptConfig, EnvelopeConfig};
 pub use index::{IndexConfig, IndexSpec, Normalize};
 pub(crate) use node::{FieldRule, Node};
+pub use reveal::{AllowConfig, ApprovalConfig, LimitsConfig, RevealConfig, RevealLevel, RevealRules, path_fits};
 
 use crate::decode::{Format, Limits};
 use crate::eax_scrypt::Sealer;
@@ -43,6 +45,7 @@ pub struct Policy {
     pub(crate) uuid_key: Option<Arc<PseudonymKey>>,
     /// `None` where nothing is looked for.
     pub(crate) detection: Option<Detection>,
+    pub(crate) reveal: RevealRules,
     /// The last step, on whole records.
     pub(crate) envelope: Option<Sealer>,
     columns: Vec<Column>,
@@ -68,6 +71,24 @@ impl Policy {
     #[must_use]
     pub fn unlisted(&self) -> Unlisted {
         self.unlisted
+    }
+
+    /// Who may see what again.
+    #[must_use]
+    pub fn reveal_rules(&self) -> &RevealRules {
+        &self.reveal
+    }
+
+    /// Whose data it is: what keys of people and envelopes are bound to.
+    #[must_use]
+    pub fn tenant(&self) -> &str {
+        &self.tenant
+    }
+
+    /// True when the policy says which field names the person.
+    #[must_use]
+    pub fn has_subject(&self) -> bool {
+        self.subject.is_some()
     }
 
     /// True when records are sealed whole: a slow step, so batches should be small.

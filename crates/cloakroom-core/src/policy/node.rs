@@ -9,6 +9,7 @@ use super::FieldDetection;
 use super::config::{FieldType, SetValue};
 use super::index::BlindIndex;
 use crate::dates::DateFormat;
+use crate::path::{FieldPath, Segment};
 use crate::protect::Protection;
 
 /// What is known about one place in a record.
@@ -47,6 +48,8 @@ pub(crate) struct FieldRule {
     pub(crate) description: Option<String>,
     pub(crate) detect: FieldDetection,
     pub(crate) flatten: Option<String>,
+    /// What kind of data it is, for the rules of `reveal:`.
+    pub(crate) class: Option<String>,
 }
 
 /// Beyond this many named members a hash beats looking at each.
@@ -121,6 +124,100 @@ impl Node {
                 .as_ref()
                 .is_some_and(|rule| rule.rename.is_some() || rule.flatten.is_some() || rule.index.is_some())
         });
+    }
+
+    /// The same rules by the places that values have in protected records, where members may have other names and stand at
+    /// the top. What a wildcard says about members that are lifted to the top is left out.
+    pub(crate) fn delivered(&self, flatten: Option<&str>) -> Node {
+        let mut delivered = Node::default();
+        self.deliver(&mut delivered, "", flatten);
+        delivered.finish();
+        delivered
+    }
+
+    fn deliver(&self, out: &mut Node, prefix: &str, flatten: Option<&str>) {
+        for (name, child) in &self.members {
+            let rule = child.rule.as_deref();
+            let own = rule.and_then(|rule| rule.rename.as_deref()).unwrap_or(name);
+            let name = format!("{prefix}{own}");
+            let flatten = rule.and_then(|rule| rule.flatten.as_deref()).or(flatten);
+            let node = out.member_mut(&name);
+            if child.rule.is_some() {
+                node.rule.clone_from(&child.rule);
+            }
+            match flatten {
+                Some(separator) => {
+                    child.deliver_elements(node);
+                    child.deliver(out, &format!("{name}{separator}"), Some(separator));
+                }
+                None => {
+                    child.deliver_elements(node);
+                    child.deliver(node, "", None);
+                }
+            }
+        }
+        if let (Some(any), true) = (&self.any_member, prefix.is_empty()) {
+            let node = out.any_member.get_or_insert_default();
+            node.rule.clone_from(&any.rule);
+            any.deliver_elements(node);
+            any.deliver(node, "", None);
+        }
+    }
+
+    fn deliver_elements(&self, out: &mut Node) {
+        let any = self.any_element.as_deref().map(|node| (None, node));
+        for (index, child) in self.elements.iter().map(|(index, node)| (Some(*index), node)).chain(any) {
+            let node = match index {
+                Some(index) => out.element_mut(index),
+                None => out.any_element.get_or_insert_default(),
+            };
+            node.rule.clone_from(&child.rule);
+            child.deliver_elements(node);
+            child.deliver(node, "", None);
+        }
+    }
+
+    /// The place in protected records of the one value that a path names, and its rule.
+    pub(crate) fn delivered_path(
+        &self,
+        path: &FieldPath,
+        flatten: Option<&str>,
+    ) -> (FieldPath, Option<Arc<FieldRule>>) {
+        let mut node = Some(self);
+        let mut rule = None;
+        let mut flatten = flatten.map(str::to_owned);
+        let mut delivered: Vec<Segment> = Vec::new();
+        let mut joins: Option<String> = None;
+        for segment in path.segments() {
+            let child = node.and_then(|node| match segment {
+                Segment::Member(name) => node.member(name, &mut 0),
+                Segment::Element(at) => node.element(*at),
+                Segment::AnyMember | Segment::AnyElement => None,
+            });
+            rule = child.and_then(|child| child.rule.clone());
+            match segment {
+                Segment::Member(name) => {
+                    let own = rule.as_ref().and_then(|rule| rule.rename.as_deref()).unwrap_or(name);
+                    match (joins.take(), delivered.last_mut()) {
+                        (Some(separator), Some(Segment::Member(parent))) => {
+                            parent.push_str(&separator);
+                            parent.push_str(own);
+                        }
+                        _ => delivered.push(Segment::Member(own.to_owned())),
+                    }
+                    if let Some(separator) = rule.as_ref().and_then(|rule| rule.flatten.clone()) {
+                        flatten = Some(separator);
+                    }
+                    joins.clone_from(&flatten);
+                }
+                other => {
+                    delivered.push(other.clone());
+                    (joins, flatten) = (None, None);
+                }
+            }
+            node = child;
+        }
+        (FieldPath::of(delivered), rule)
     }
 
     fn fill_from(&mut self, wildcard: &Node) {

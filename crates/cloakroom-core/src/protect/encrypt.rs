@@ -6,8 +6,10 @@
 
 use std::sync::Arc;
 
-use cloakroom_crypto::DeterministicKey;
-use cloakroom_crypto::envelope::{AdditionalData, Padding, SealingKey, ValueType, seal_padded};
+use cloakroom_crypto::envelope::{
+    AdditionalData, Algorithm, Padding, Place, SealingKey, ValueType, open_any_type, parse, seal_padded,
+};
+use cloakroom_crypto::{CryptoError, DeterministicKey};
 use compact_str::CompactString;
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -16,9 +18,10 @@ use super::{
     Applied, BuildContext, Entry, FieldContext, OnProtected, ProtectError, Protection, build_text, key_error, options,
     schema_of,
 };
+use crate::decode::parse_json_within;
 use crate::encode::write_json;
 use crate::keys::KeyProvider;
-use crate::value::Value;
+use crate::value::{Number, Value};
 
 pub(super) const ENTRY: Entry = Entry {
     name: "encrypt",
@@ -78,12 +81,13 @@ fn build(given: serde_json::Value, context: &BuildContext<'_>) -> Result<Box<dyn
         Some(_) => return Err("`pad` is 16, 32 or 64".to_owned()),
     };
     let keys = context.keys()?;
+    let opening = Opening { keys: Arc::clone(&keys), domain: domain.clone().unwrap_or_else(default_domain) };
     let cipher = match mode {
         Mode::Deterministic if algorithm.is_some() => {
             return Err("`mode: deterministic` is always AES-256-SIV: leave `algorithm` out".to_owned());
         }
         Mode::Deterministic => {
-            let key = keys.deterministic_key(domain.as_deref().unwrap_or("default"));
+            let key = keys.deterministic_key(&opening.domain);
             Keys::Deterministic(key.map_err(|error| error.to_string())?)
         }
         Mode::Random if domain.is_some() => {
@@ -91,7 +95,11 @@ fn build(given: serde_json::Value, context: &BuildContext<'_>) -> Result<Box<dyn
         }
         Mode::Random => Keys::Random { keys, siv: algorithm == Some(Cipher::AesGcmSiv) },
     };
-    Ok(Box::new(Encrypt { keys: cipher, padding, on_protected }))
+    Ok(Box::new(Encrypt { keys: cipher, padding, on_protected, opening }))
+}
+
+fn default_domain() -> String {
+    "default".to_owned()
 }
 
 enum Keys {
@@ -103,7 +111,54 @@ struct Encrypt {
     keys: Keys,
     padding: Padding,
     on_protected: OnProtected,
+    opening: Opening,
 }
+
+/// What opens envelopes of a field, those included that were sealed in another mode.
+struct Opening {
+    keys: Arc<dyn KeyProvider>,
+    domain: String,
+}
+
+/// Opens an envelope where it stands; `None` for anything else. `domain` names the key of deterministic ones.
+///
+/// # Errors
+/// When the key is gone, or the envelope was changed or belongs elsewhere.
+pub(crate) fn open_envelope(
+    keys: &dyn KeyProvider,
+    domain: &str,
+    text: &str,
+    context: &FieldContext<'_>,
+) -> Result<Option<Value>, CryptoError> {
+    let Ok(envelope) = parse(text) else { return Ok(None) };
+    let FieldContext { tenant, collection, path, subject, .. } = *context;
+    let mut place = Place { tenant, collection, path, subject };
+    let (value_type, plain) = match envelope.alg {
+        Algorithm::Token => return Ok(None),
+        Algorithm::AesSiv => {
+            place.subject = "";
+            let key = keys.ring().deterministic_key_for(&envelope.kid, domain)?;
+            open_any_type(&key, &place, text)?
+        }
+        Algorithm::AesGcm | Algorithm::AesGcmSiv => {
+            let key = keys.opening_key(tenant, subject, &envelope.kid)?;
+            open_any_type(&*key, &place, text)?
+        }
+    };
+    // The tag says that this program wrote it: what does not read is a mistake of its own.
+    let text = std::str::from_utf8(&plain).map_err(|_| CryptoError::Internal)?;
+    let value = match value_type {
+        ValueType::String => Value::string(text),
+        ValueType::Number => Value::Number(Number::parse(text).ok_or(CryptoError::Internal)?),
+        ValueType::Null => Value::Null,
+        ValueType::Boolean => Value::Bool(text == "true"),
+        ValueType::Array | ValueType::Object => parse_json_within(text, MAX_DEPTH).ok_or(CryptoError::Internal)?,
+    };
+    Ok(Some(value))
+}
+
+/// How deep a sealed array or object may be nested: deeper than any record may.
+const MAX_DEPTH: usize = 1_000;
 
 impl Protection for Encrypt {
     fn protect(&self, value: Value, context: &FieldContext<'_>) -> Result<Applied, ProtectError> {
@@ -148,6 +203,11 @@ impl Protection for Encrypt {
         let envelope: CompactString =
             build_text(|out| seal_padded(key, &data, plaintext, self.padding, out).map_err(key_error))?;
         Ok(Applied::Value(Value::String(envelope)))
+    }
+
+    fn reveal(&self, value: &Value, context: &FieldContext<'_>) -> Result<Option<Value>, CryptoError> {
+        let Value::String(text) = value else { return Ok(None) };
+        open_envelope(&*self.opening.keys, &self.opening.domain, text, context)
     }
 }
 

@@ -100,6 +100,32 @@ impl Protection for Mask {
     }
 }
 
+/// A value as people may see it who need not know it: what its form says about it, and no more. A card number shows its
+/// last four digits (PCI DSS 3.4.1 allows more), a telephone number two, an e-mail address its domain, an IP address its
+/// network, other text its first character.
+pub(crate) fn for_display(value: &Value) -> Value {
+    let text = match value {
+        Value::Null => return Value::Null,
+        Value::String(text) => text.as_str(),
+        Value::Number(number) => number.as_str(),
+        Value::Bool(_) | Value::Array(_) | Value::Object(_) => "",
+    };
+    let count_of_digits = text.bytes().filter(u8::is_ascii_digit).count();
+    let is_number = !text.contains(char::is_alphabetic);
+    let masked = match network(text, 24, 48) {
+        Ok(network) => network,
+        Err(_) if text.contains('@') => email(text),
+        Err(_) if is_number && count_of_digits >= 12 => digits(text, false, 4),
+        Err(_) if is_number && count_of_digits >= 7 => digits(text, false, 2),
+        // The length of a name or a code says much about it.
+        Err(_) => match text.chars().next() {
+            Some(first) if first.is_alphabetic() && text.chars().nth(4).is_some() => format_compact!("{first}***"),
+            _ => CompactString::const_new("***"),
+        },
+    };
+    Value::String(masked)
+}
+
 /// Keeps `first` and `last` characters when at least one is hidden, else none.
 fn ends(text: &str, first: usize, last: usize) -> CompactString {
     let count = if text.is_ascii() { text.len() } else { text.chars().count() };
@@ -186,6 +212,28 @@ mod tests {
         assert_eq!(mask("{last: 0}", "abc"), "***");
         assert_eq!(mask("{first: 18446744073709551615, last: 2}", "abc"), "***");
         assert_eq!(apply("mask: last4", "1234567").as_deref(), Ok("\"***4567\""));
+    }
+
+    #[test]
+    fn what_people_see_is_masked_by_its_form() {
+        for (json, expected) in [
+            ("\"4111-1111-1111-1111\"", "****-****-****-1111"),
+            ("4111111111111111", "************1111"),
+            ("\"+1-202-555-0199\"", "+*-***-***-**99"),
+            ("\"jo@example.com\"", "j***@example.com"),
+            ("\"192.0.2.77\"", "192.0.2.0/24"),
+            ("\"Smith-Jones\"", "S***"),
+            ("\"Kim\"", "***"),
+            ("\"123\"", "***"),
+            ("7", "***"),
+            ("true", "***"),
+            ("{\"a\":1}", "***"),
+            ("\"\"", "***"),
+        ] {
+            let wrapped = crate::decode::parse_json_object(format!("{{\"v\":{json}}}").as_bytes(), 9).unwrap();
+            assert_eq!(super::for_display(wrapped.get("v").unwrap()).as_str(), Some(expected), "{json}");
+        }
+        assert!(super::for_display(&super::Value::Null) == super::Value::Null);
     }
 
     #[test]

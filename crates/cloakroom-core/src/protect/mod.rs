@@ -7,6 +7,7 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
+use cloakroom_crypto::CryptoError;
 use compact_str::{CompactString, ToCompactString};
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::de::DeserializeOwned;
@@ -29,6 +30,8 @@ mod redact;
 mod spec;
 mod token;
 
+pub(crate) use encrypt::open_envelope;
+pub(crate) use mask::for_display;
 use on_protected::OnProtected;
 pub(crate) use on_protected::is_protected;
 pub use spec::ProtectSpec;
@@ -57,7 +60,7 @@ impl ProtectError {
 }
 
 /// A key that refuses, or is not there.
-pub(crate) fn key_error(error: cloakroom_crypto::CryptoError) -> ProtectError {
+pub(crate) fn key_error(error: CryptoError) -> ProtectError {
     ProtectError { kind: RecordErrorKind::Key, detail: error.to_string().into() }
 }
 
@@ -83,6 +86,20 @@ pub trait Protection: Send + Sync {
     /// # Errors
     /// When the value is not of a kind that this protection can work on, or its key is not available.
     fn protect(&self, value: Value, context: &FieldContext<'_>) -> Result<Applied, ProtectError>;
+
+    /// Gives back what [`Protection::protect`] was given; `None` where that cannot be, or the value is none of its own.
+    ///
+    /// # Errors
+    /// When the key is gone, or the value was changed or belongs elsewhere.
+    fn reveal(&self, value: &Value, context: &FieldContext<'_>) -> Result<Option<Value>, CryptoError> {
+        let _ = (value, context);
+        Ok(None)
+    }
+
+    /// True when [`Protection::reveal`] gives values back that do not look like envelopes.
+    fn has_tokens(&self) -> bool {
+        false
+    }
 
     /// The length in characters of every result, where it does not depend on the value: a column that
     /// is too short for it is found before the first record.

@@ -14,8 +14,8 @@
 
 use std::sync::Arc;
 
-use cloakroom_crypto::FormatKey;
-use cloakroom_crypto::ff1::{MAX_DIGITS, MIN_DIGITS};
+use cloakroom_crypto::ff1::{MAX_DIGITS, MIN_DIGITS, Tweaked};
+use cloakroom_crypto::{CryptoError, FormatKey};
 use compact_str::CompactString;
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -98,11 +98,30 @@ impl Protection for Digits {
         if self.on_protected.passes(&value)? {
             return Ok(Applied::Value(value));
         }
-        let result = match &value {
+        self.apply(&value, context, |tweaked, digits| tweaked.encrypt(digits)).map(Applied::Value)
+    }
+
+    /// A token carries no tag: any number of the right length gives some number.
+    fn reveal(&self, value: &Value, context: &FieldContext<'_>) -> Result<Option<Value>, CryptoError> {
+        Ok(self.apply(value, context, |tweaked, digits| tweaked.decrypt(digits)).ok())
+    }
+
+    fn has_tokens(&self) -> bool {
+        true
+    }
+}
+
+/// One step of FF1, forth or back.
+type Step = fn(&Tweaked<'_>, &mut [u8]) -> Result<(), CryptoError>;
+
+impl Digits {
+    /// A value's number by another one.
+    fn apply(&self, value: &Value, context: &FieldContext<'_>, step: Step) -> Result<Value, ProtectError> {
+        let result = match value {
             Value::Null => Value::Null,
-            Value::String(text) => Value::String(self.replace(text, context, false)?),
+            Value::String(text) => Value::String(self.replace(text, context, false, step)?),
             Value::Number(number) if number.as_str().bytes().all(|byte| byte.is_ascii_digit()) => {
-                let token = self.replace(number.as_str(), context, true)?;
+                let token = self.replace(number.as_str(), context, true, step)?;
                 Number::parse(&token).map(Value::Number).ok_or_else(|| ProtectError::cannot("not a number any more"))?
             }
             Value::Number(_) => {
@@ -112,13 +131,17 @@ impl Protection for Digits {
                 return Err(ProtectError::cannot("`token: digits` takes numbers, and texts of digits"));
             }
         };
-        Ok(Applied::Value(result))
+        Ok(result)
     }
-}
 
-impl Digits {
     /// Replaces the digits of a text. Nothing of it is on the heap but the result.
-    fn replace(&self, text: &str, context: &FieldContext<'_>, is_number: bool) -> Result<CompactString, ProtectError> {
+    fn replace(
+        &self,
+        text: &str,
+        context: &FieldContext<'_>,
+        is_number: bool,
+        step: Step,
+    ) -> Result<CompactString, ProtectError> {
         let mut digits = [0; MAX_DIGITS];
         let mut count = 0;
         for byte in text.bytes() {
@@ -144,7 +167,7 @@ impl Digits {
         let tweak = tweak([self.domain.as_bytes(), context.path.as_bytes(), front, back])?;
         let tweaked = self.key.tweaked(middle.len(), &tweak).map_err(key_error)?;
         loop {
-            tweaked.encrypt(middle).map_err(key_error)?;
+            step(&tweaked, middle).map_err(key_error)?;
             if !walks || middle.first() != Some(&b'0') {
                 break;
             }

@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use cloakroom_core::located::{Located, OrderedMap};
 use cloakroom_core::policy::config::present;
-use cloakroom_core::policy::{DetectConfig, EnvelopeConfig, FieldConfig, PolicyConfig, RecordConfig};
+use cloakroom_core::policy::{DetectConfig, EnvelopeConfig, FieldConfig, PolicyConfig, RecordConfig, RevealConfig};
 use cloakroom_crypto::ExposeSecret;
 use cloakroom_crypto::eax_scrypt::MasterKey;
 use schemars::JsonSchema;
@@ -48,6 +48,9 @@ pub struct PipelineFile<S, K> {
     /// What happens to sensitive values in fields that are not named.
     #[serde(default, deserialize_with = "present")]
     pub detect: Option<DetectConfig>,
+    /// Who may see what again, what for, and how much of it. Without it nobody may.
+    #[serde(default, deserialize_with = "present")]
+    pub reveal: Option<RevealConfig>,
     /// The form that whole records get after all other rules.
     #[serde(default, deserialize_with = "present")]
     pub envelope: Option<EnvelopeConfig<Template>>,
@@ -144,6 +147,7 @@ impl<S, K> PipelineFile<S, K> {
             record: self.record.clone(),
             fields: self.fields.clone(),
             detect: self.detect.clone(),
+            reveal: self.reveal.clone(),
             envelope: self.envelope.as_ref().map(|section| section.with_key(master_key)).transpose()?,
         })
     }
