@@ -16,7 +16,7 @@ pub(crate) use audit::{
     AuditCheckpointOptions, AuditCommand, AuditExportOptions, AuditFormat, AuditListOptions, AuditVerifyOptions,
 };
 pub(crate) use plan::PlanOptions;
-pub(crate) use reveal::{DocumentFormat, MigrateOptions, RevealOptions};
+pub(crate) use reveal::{ApproveOptions, DocumentFormat, MigrateOptions, RevealOptions, ShownLevel};
 pub(crate) use rules::{BenchOptions, ListOptions, RulesCommand, ShowOptions, TestOptions};
 pub(crate) use scan::{ScanFormat, ScanOptions};
 
@@ -95,8 +95,10 @@ pub(crate) enum Command {
     Plan(PlanOptions),
     /// Apply a policy to JSON lines: a filter from file to file.
     Protect(ProtectOptions),
-    /// Open sealed documents: plain JSON lines, for a reason that you give.
-    Reveal(RevealOptions),
+    /// See protected values again: for a purpose and a reason, on record, as far as the policy allows it.
+    Reveal(Box<RevealOptions>),
+    /// Agree to what another person asks to see, as the second pair of eyes.
+    Approve(ApproveOptions),
     /// Open documents of an older system and protect them by a policy, without plain text on the disk.
     Migrate(MigrateOptions),
     /// Find sensitive values in files, folders, standard input or JSON lines.

@@ -64,6 +64,14 @@ impl SinkConfig {
         }
     }
 
+    /// The file that records go to, where it can be read again.
+    pub(crate) fn file_path(&self) -> Option<String> {
+        match self {
+            Self::File(config) => config.path.resolve_plain().ok().filter(|path| path != "-"),
+            _ => None,
+        }
+    }
+
     /// True when records go to standard output, so that nothing else may.
     pub(crate) fn is_stdout(&self) -> bool {
         matches!(self, Self::File(config) if config.path.resolve_plain().is_ok_and(|path| path == "-"))

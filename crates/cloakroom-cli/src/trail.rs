@@ -24,6 +24,17 @@ impl Trail {
         Ok(Self { log: AuditLog::open(path, ring, cloakroom_pipeline::run::now)?, principal: principal()? })
     }
 
+    /// The log beside the key file that a pipeline file names, or the default one.
+    pub(crate) fn of_file(ring: &KeyRing, config: &KeysConfig) -> Result<Self, Failure> {
+        let key_file = config.file.is_some().then(|| keys::key_file(config)).transpose()?;
+        Self::of(ring, key_file.as_deref())
+    }
+
+    /// Who writes, and the log.
+    pub(crate) fn into_parts(self) -> (AuditText, AuditLog) {
+        (self.principal, self.log)
+    }
+
     /// The default log under the default key ring. Where there is none it is made: what is done must be on record.
     pub(crate) fn open() -> Result<Self, Failure> {
         if let Some(keys) = keys::load(&KeysConfig::default())? {

@@ -46,6 +46,12 @@ impl Cloak {
         &self.policy
     }
 
+    /// The same, to be kept.
+    #[must_use]
+    pub fn shared_policy(&self) -> Arc<Policy> {
+        Arc::clone(&self.policy)
+    }
+
     /// What opens records that this cloak has protected.
     #[must_use]
     pub fn revealer(&self) -> Revealer {

@@ -113,6 +113,12 @@ impl IngestTime {
         self.0.format("%Y-%m-%d").to_string()
     }
 
+    /// So many seconds before.
+    #[must_use]
+    pub fn minus_seconds(self, seconds: i64) -> Self {
+        Self::from_unix_seconds(self.0.and_utc().timestamp().saturating_sub(seconds))
+    }
+
     /// `2026-11-21T08:00:00Z`
     #[must_use]
     pub fn timestamp(self) -> String {

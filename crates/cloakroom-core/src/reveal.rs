@@ -142,6 +142,12 @@ impl Revealer {
         Ok((path, terms))
     }
 
+    /// Whether a record has one of these values at a place that [`Revealer::where_is`] gave.
+    #[must_use]
+    pub fn has(record: &Object, path: &FieldPath, values: &[Value]) -> bool {
+        find(path.segments(), record).is_some_and(|value| values.contains(value))
+    }
+
     /// The path of the policy's `subject`, as it arrives.
     #[must_use]
     pub fn subject_field(&self) -> Option<&FieldPath> {
@@ -244,7 +250,7 @@ impl<'a> Walk<'a, '_> {
             {
                 self.whole(value, protection, class)
             }
-            Value::String(text) if text.contains("ck1.") => self.text(text, class),
+            Value::String(text) if text.contains("ck1.") => self.text(text, node, class),
             _ => false,
         }
     }
@@ -275,8 +281,8 @@ impl<'a> Walk<'a, '_> {
         }
     }
 
-    /// A text that has envelopes somewhere inside: detection has replaced what it found.
-    fn text(&mut self, text: &mut CompactString, class: Option<&'a str>) -> bool {
+    /// A text that has envelopes somewhere inside: detection has replaced what it found, or a sink keeps objects as JSON.
+    fn text(&mut self, text: &mut CompactString, node: Option<&'a Node>, class: Option<&'a str>) -> bool {
         let first = text.bytes().find(|byte| !matches!(byte, b' ' | b'\t' | b'\r' | b'\n'));
         if matches!(first, Some(b'{' | b'['))
             && self.nested < MAX_NESTED
@@ -284,7 +290,7 @@ impl<'a> Walk<'a, '_> {
         {
             let outer = std::mem::replace(&mut self.separator, ".");
             self.nested += 1;
-            let changed = self.value(&mut within, None, class);
+            let changed = self.value(&mut within, node, class);
             self.nested -= 1;
             self.separator = outer;
             if changed {

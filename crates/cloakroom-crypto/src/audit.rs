@@ -95,7 +95,7 @@ impl AuditKey {
     /// The key that others check checkpoints with.
     #[must_use]
     pub fn public_key(&self) -> AuditPublicKey {
-        AuditPublicKey(self.signer.verifying_key())
+        AuditPublicKey::of(&self.signer)
     }
 }
 
@@ -105,12 +105,16 @@ impl fmt::Debug for AuditKey {
     }
 }
 
-/// Checks signatures of checkpoints. Not secret; written as base64url without padding, 43
+/// Checks signatures of checkpoints, and of approvers. Not secret; written as base64url without padding, 43
 /// characters.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct AuditPublicKey(VerifyingKey);
 
 impl AuditPublicKey {
+    pub(crate) fn of(key: &SigningKey) -> Self {
+        Self(key.verifying_key())
+    }
+
     /// Reads the 43 characters.
     ///
     /// # Errors

@@ -122,6 +122,10 @@ pub enum CryptoError {
     #[error("the text is not the public key of an audit log, 43 characters of base64url")]
     PublicKeyInvalid,
 
+    /// Text is not the key of an approver.
+    #[error("the text is not an approver's key, as `cloakroom approve --init` writes it")]
+    ApproverKeyInvalid,
+
     /// A signature does not belong to its message and public key.
     #[error("the signature does not verify: what was signed was changed, or another key signed it")]
     Signature,

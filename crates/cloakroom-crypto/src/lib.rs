@@ -42,6 +42,7 @@
 //! it on the stack. All of it is best effort: a compiler may leave copies on the stack or in registers, and a
 //! core dump or swap file taken while the process runs holds live keys.
 
+mod approver;
 pub mod audit;
 mod data_key;
 mod derive;
@@ -60,6 +61,7 @@ mod secret;
 mod text;
 mod wrap;
 
+pub use approver::ApproverKey;
 pub use audit::{AuditKey, AuditPublicKey};
 pub use data_key::DataKey;
 pub use deterministic_key::DeterministicKey;

@@ -21,9 +21,9 @@ mod verify;
 use std::path::{Path, PathBuf};
 
 pub use checkpoint::{Checkpoint, Signed};
-pub use event::{Action, AuditText, Event, Level, Outcome, Refusal, Subject};
+pub use event::{Action, AuditText, Event, Level, Outcome, Refusal, RequestId, Subject};
 pub use line::{Entry, checkpoints, entries};
-pub use log::{AuditLog, CHECKPOINT_EVERY, Position, audit_keys};
+pub use log::{AuditLog, Bookmark, CHECKPOINT_EVERY, Position, audit_keys};
 pub use verify::{Fault, FaultKind, Report, Trust, verify};
 
 /// The default log: `audit.jsonl` in Cloakroom's [home](crate::keys::home).

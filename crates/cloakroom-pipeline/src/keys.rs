@@ -178,20 +178,28 @@ pub fn read_private(path: &Path, what: &str) -> Result<Zeroizing<String>, Connec
 /// # Errors
 /// When there is a file already, or it cannot be written.
 pub fn init(path: &Path, created: &str) -> Result<KeyRing, ConnectorError> {
-    let name = path.display();
     let ring = KeyRing::new(vec![RootKey::generate(created)?])?;
     let text = KeyFile::to_json(&ring)?;
+    write_new(path, "key file", text.as_bytes())?;
+    Ok(ring)
+}
+
+/// Writes a file that holds a secret and did not exist, readable by its owner only. `what` names it in messages.
+///
+/// # Errors
+/// When there is a file already, or it cannot be written.
+pub fn write_new(path: &Path, what: &str, text: &[u8]) -> Result<(), ConnectorError> {
+    let name = path.display();
     private::folder_of(path)?;
     let made = private::owned(fs::OpenOptions::new().write(true).create_new(true)).open(path);
     let mut file = made.map_err(|error| match error.kind() {
         std::io::ErrorKind::AlreadyExists => ConnectorError::configuration(format!(
-            "{name} is there already; whatever was encrypted with its key needs it, so it is not replaced"
+            "{name} is there already; what was made with its key needs it, so it is not replaced"
         )),
-        _ => ConnectorError::io(format!("key file {name}"), &error),
+        _ => ConnectorError::io(format!("{what} {name}"), &error),
     })?;
-    let written = file.write_all(text.as_bytes()).and_then(|()| file.sync_all());
-    written.map_err(|error| ConnectorError::io(format!("key file {name}"), &error))?;
-    Ok(ring)
+    let written = file.write_all(text).and_then(|()| file.sync_all());
+    written.map_err(|error| ConnectorError::io(format!("{what} {name}"), &error))
 }
 
 /// Writes a key ring in the place of the one in a file, whole or not at all.

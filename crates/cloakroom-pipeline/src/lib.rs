@@ -16,6 +16,7 @@ pub mod error;
 pub mod keys;
 pub mod private;
 pub mod retry;
+pub mod reveal;
 pub mod run;
 pub mod sink;
 pub mod source;

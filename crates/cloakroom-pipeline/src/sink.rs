@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use cloakroom_core::{ProtectedRecord, RecordError};
+use cloakroom_core::{Object, ProtectedRecord, RecordError, Value};
 
 use crate::error::ConnectorError;
 use crate::source::Progress;
@@ -75,6 +75,18 @@ pub trait Sink: Ledger {
     /// # Errors
     /// When it cannot or does not.
     async fn check(&mut self) -> Result<String, ConnectorError>;
+
+    /// Protected records that have one of these values in a member at their top, at most `limit` of them. Needs no
+    /// [`Sink::open`], and changes nothing.
+    ///
+    /// # Errors
+    /// When this sink cannot be searched, or has no such member.
+    async fn find(&mut self, member: &str, values: &[Value], limit: usize) -> Result<Vec<Object>, ConnectorError> {
+        let _ = (member, values, limit);
+        Err(ConnectorError::configuration(
+            "records of this sink cannot be looked up; export them and give them with --jsonl",
+        ))
+    }
 
     /// False for sinks that cannot remember what they were given (standard output): a run that is
     /// repeated writes again.

@@ -85,6 +85,12 @@ impl Policy {
         &self.tenant
     }
 
+    /// What kind of records: what envelopes are bound to.
+    #[must_use]
+    pub fn collection(&self) -> &str {
+        &self.collection
+    }
+
     /// True when the policy says which field names the person.
     #[must_use]
     pub fn has_subject(&self) -> bool {

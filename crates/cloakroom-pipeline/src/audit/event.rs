@@ -64,6 +64,31 @@ impl fmt::Display for Subject {
     }
 }
 
+/// Names one request for another person's agreement; random.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RequestId(u128);
+
+impl RequestId {
+    /// One that no other request has.
+    #[must_use]
+    pub fn random() -> Self {
+        Self(rand::random())
+    }
+
+    /// Reads 32 hexadecimal digits; `None` for anything else.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let id = Self(u128::from_str_radix(text, 16).ok()?);
+        (id.to_string() == text).then_some(id)
+    }
+}
+
+impl fmt::Display for RequestId {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{:032x}", self.0)
+    }
+}
+
 /// What was done, or asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -76,6 +101,10 @@ pub enum Action {
     Recovered,
     /// Values were opened.
     Reveal,
+    /// Somebody asked for another person's agreement to a reveal.
+    Request,
+    /// What another person agreed to begins.
+    Approved,
     /// Keys of a subject were destroyed.
     Erase,
     /// A new key version took the place of the active one.
@@ -101,6 +130,8 @@ impl Action {
             Self::Checkpoint => "checkpoint",
             Self::Recovered => "recovered",
             Self::Reveal => "reveal",
+            Self::Request => "request",
+            Self::Approved => "approved",
             Self::Erase => "erase",
             Self::Rotate => "rotate",
             Self::Rewrap => "rewrap",
@@ -147,6 +178,8 @@ pub enum Refusal {
     NoRight,
     /// Too often, or too many subjects in a time.
     RateLimited,
+    /// A second person must agree and has not, or to something else, or it was used before.
+    NoApproval,
     /// The keys of the subject were destroyed.
     Erased,
     /// The key ring has no such key.
@@ -166,6 +199,7 @@ impl Refusal {
             Self::NoPurpose => "no_purpose",
             Self::NoRight => "no_right",
             Self::RateLimited => "rate_limited",
+            Self::NoApproval => "no_approval",
             Self::Erased => "erased",
             Self::UnknownKey => "unknown_key",
             Self::NotFound => "not_found",
@@ -206,6 +240,8 @@ pub struct Event {
     pub(super) subject: Option<Subject>,
     pub(super) count: u64,
     pub(super) level: Option<Level>,
+    pub(super) request: Option<String>,
+    pub(super) approver: Option<AuditText>,
 }
 
 impl Event {
@@ -222,6 +258,8 @@ impl Event {
             subject: None,
             count: 0,
             level: None,
+            request: None,
+            approver: None,
         }
     }
 
@@ -254,6 +292,24 @@ impl Event {
     #[must_use]
     pub fn count(self, count: u64) -> Self {
         Self { count, ..self }
+    }
+
+    /// Which request for agreement it belongs to.
+    #[must_use]
+    pub fn request(self, id: RequestId) -> Self {
+        Self { request: Some(id.to_string()), ..self }
+    }
+
+    /// Who agreed.
+    #[must_use]
+    pub fn approver(self, name: AuditText) -> Self {
+        Self { approver: Some(name), ..self }
+    }
+
+    /// Whose values were shown and how many, when it says that some were.
+    pub(crate) fn seen(&self) -> Option<(Option<String>, u64)> {
+        let is_seen = self.action == Action::Reveal && self.outcome == Outcome::Allowed;
+        is_seen.then(|| (self.subject.as_ref().map(|subject| subject.0.clone()), self.count))
     }
 
     /// How much was shown.

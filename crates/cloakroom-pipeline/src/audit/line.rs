@@ -57,6 +57,12 @@ pub struct Entry {
     /// `masked` or `full`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub level: Option<String>,
+    /// Which request for another person's agreement it belongs to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub request: Option<String>,
+    /// Who agreed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub approver: Option<String>,
     /// In the first line: the random name of the log.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub log: Option<String>,
@@ -89,6 +95,8 @@ impl Entry {
                 Outcome::Allowed | Outcome::Failed => None,
             },
             level: event.level.map(|level| level.as_str().to_owned()),
+            request: event.request.clone(),
+            approver: text(&event.approver),
             log: None,
             checkpoint: None,
             kid: kid.to_owned(),

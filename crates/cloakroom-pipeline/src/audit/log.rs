@@ -124,6 +124,40 @@ impl AuditLog {
         Ok(positions)
     }
 
+    /// Appends the events that `decide` gives when it knows what was put on record since a moment; nobody can append
+    /// anything between the two. Returns what it gives besides, and from where on a later call need not look again.
+    ///
+    /// # Errors
+    /// As [`Self::append`], and when a line cannot be read.
+    pub fn append_after<T>(
+        &self,
+        since: &Bookmark,
+        decide: impl FnOnce(&[Entry]) -> (Vec<Event>, T),
+    ) -> Result<(T, Bookmark), ConnectorError> {
+        let mut writer = self.writer()?;
+        let recent = writer.since(since)?;
+        let (events, result) = decide(&recent);
+        for event in &events {
+            writer.event(event)?;
+            if writer.head.count >= self.checkpoint_every {
+                writer.checkpoint(AuditText::own())?;
+            }
+        }
+        let end = writer.head.bytes + writer.text.len() as u64;
+        let bookmark = Bookmark::End { log: writer.head.log.clone(), bytes: end };
+        if events.is_empty() {
+            return Ok((result, bookmark));
+        }
+        writer.finish()?;
+        Ok((result, bookmark))
+    }
+
+    /// The present moment by the log's clock, some seconds ago.
+    #[must_use]
+    pub fn time(&self, seconds_ago: i64) -> String {
+        (self.clock)().minus_seconds(seconds_ago).timestamp()
+    }
+
     /// Appends a checkpoint now and gives it, to be kept elsewhere.
     ///
     /// # Errors
@@ -193,6 +227,23 @@ pub fn audit_keys(ring: &KeyRing) -> Result<Vec<AuditKey>, ConnectorError> {
     let keys: Result<Vec<_>, _> = ring.kids().map(|(kid, ..)| ring.audit_key_for(kid)).collect();
     Ok(keys?)
 }
+
+/// From where on [`AuditLog::append_after`] looks.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Bookmark {
+    /// From a time on, RFC 3339 in UTC.
+    Time(String),
+    /// From where an earlier call ended.
+    End {
+        /// The log's random name: another log is looked at from its beginning.
+        log: String,
+        /// Bytes before it.
+        bytes: u64,
+    },
+}
+
+/// What is read at once, from the end of the log backwards.
+const BLOCK: u64 = 256 * 1024;
 
 /// A log whose end is known, locked until this is dropped.
 struct Writer<'a> {
@@ -264,6 +315,43 @@ impl Writer<'_> {
         }
         let event = Event::new(AuditText::own(), Action::Recovered, Outcome::Allowed).count(torn.len() as u64);
         self.event(&event).map(|_| ())
+    }
+
+    /// The entries from a place on, in their order.
+    fn since(&mut self, bookmark: &Bookmark) -> Result<Vec<Entry>, ConnectorError> {
+        let first = match bookmark {
+            Bookmark::End { log, bytes } if *log == self.head.log => *bytes,
+            _ => 0,
+        };
+        let mut entries = Vec::new();
+        let mut begins = self.head.bytes;
+        // What stands before the first line end of the blocks read so far.
+        let mut rest = Vec::new();
+        while begins > first {
+            let length = BLOCK.min(begins - first);
+            begins -= length;
+            let block = read_at(&mut self.file, begins, usize::try_from(length).unwrap_or(0));
+            let mut block = block.map_err(|error| self.io(&error))?;
+            block.append(&mut rest);
+            let whole_from = if begins == first {
+                0
+            } else {
+                block.iter().position(|byte| *byte == b'\n').map_or(block.len(), |at| at + 1)
+            };
+            for line in block[whole_from..].split(|byte| *byte == b'\n').rev().filter(|line| !line.is_empty()) {
+                let entry: Entry = serde_json::from_slice(line)
+                    .map_err(|_| damaged(&self.log.path, "a line is not one of an audit log"))?;
+                if matches!(bookmark, Bookmark::Time(time) if entry.time < *time) {
+                    entries.reverse();
+                    return Ok(entries);
+                }
+                entries.push(entry);
+            }
+            block.truncate(whole_from);
+            rest = block;
+        }
+        entries.reverse();
+        Ok(entries)
     }
 
     /// Keeps a torn line beside the log, and cuts it off.

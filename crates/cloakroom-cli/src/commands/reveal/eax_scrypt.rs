@@ -2,21 +2,15 @@
 
 use std::io::{self, Write};
 use std::path::Path;
-use std::sync::Arc;
 
-use async_trait::async_trait;
-use cloakroom_connect::context::SourceContext;
-use cloakroom_connect::sources;
 use cloakroom_core::encode::{write_object, write_string};
 use cloakroom_core::value::{Object, Value};
-use cloakroom_core::{Policy, PolicyConfig, RecordError, RecordErrorKind};
-use cloakroom_crypto::{KeyRing, RootKey};
+use cloakroom_core::{RecordError, RecordErrorKind};
 use cloakroom_pipeline::audit::{Action, AuditText, Event, Level, Outcome, Refusal};
-use cloakroom_pipeline::config::{ConfigError, Template};
 use cloakroom_pipeline::documents::{BATCH, Documents, Opened, master_key};
-use cloakroom_pipeline::retry::RetryConfig;
-use cloakroom_pipeline::{ConnectorError, ErrorKind, Ledger, Source};
+use cloakroom_pipeline::{ConnectorError, ErrorKind};
 
+use super::open_lines;
 use crate::error::Failure;
 use crate::load::parallel;
 use crate::trail::Trail;
@@ -28,7 +22,8 @@ pub(super) async fn reveal(
     reason: &AuditText,
 ) -> Result<u8, Failure> {
     let master = master_key(master_key_file)?;
-    let mut documents = open(jsonl, master).await?;
+    let (source, limits) = open_lines(jsonl, BATCH).await?;
+    let mut documents = Documents::new(source, master, limits, parallel());
     let mut refused = 0;
     let mut text = Vec::new();
     loop {
@@ -82,25 +77,6 @@ const FIELDS: [&str; 3] = ["cc", "ccv", "cuenta_numero"];
 /// Whose it is.
 const USER: &str = "username";
 
-async fn open(jsonl: &str, master: cloakroom_crypto::eax_scrypt::MasterKey) -> Result<Documents, Failure> {
-    let policy = Policy::compile(&PolicyConfig::default(), None)
-        .map_err(|error| Failure::from(ConfigError::from_policy("reveal", error)))?;
-    // Positions are kept nowhere: the key that fingerprints them is of this run only.
-    let ring = RootKey::generate("").and_then(|root| KeyRing::new(vec![root])).map_err(ConnectorError::from)?;
-    let fingerprint = ring.fingerprint_key("source").map_err(ConnectorError::from)?;
-    let limits = policy.limits();
-    let context = SourceContext {
-        policy: Arc::new(policy),
-        batch: BATCH,
-        retry: RetryConfig::default(),
-        fingerprint: Arc::new(fingerprint),
-    };
-    let source = sources::file::build(&sources::file::Config { path: Template::literal(jsonl) }, &context)?;
-    let mut documents = Documents::new(source, master, limits, parallel());
-    documents.open(&mut Forgetful).await?;
-    Ok(documents)
-}
-
 /// Adds the line of each document, and counts those that were refused.
 fn lines(opened: &Opened, text: &mut Vec<u8>) -> u64 {
     let mut refused = 0;
@@ -117,14 +93,4 @@ fn lines(opened: &Opened, text: &mut Vec<u8>) -> u64 {
         text.push(b'\n');
     }
     refused
-}
-
-/// Reads every file from its beginning.
-struct Forgetful;
-
-#[async_trait]
-impl Ledger for Forgetful {
-    async fn position(&mut self, _: &str) -> Result<Option<String>, ConnectorError> {
-        Ok(None)
-    }
 }

@@ -5,17 +5,19 @@
 //! - `encode`: records to COPY's binary rows
 //! - `copy`: rows into the table, straight or through a staging table and one upsert; bad rows found by bisection
 //! - `ledger`: what was delivered, in the same transaction
+//! - `lookup`: rows back to protected records
 
 mod connect;
 mod copy;
 mod encode;
 mod ledger;
+mod lookup;
 mod table;
 
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use cloakroom_core::Policy;
+use cloakroom_core::{Object, Policy, Value};
 use cloakroom_pipeline::config::Template;
 use cloakroom_pipeline::error::{ConnectorError, ErrorKind};
 use cloakroom_pipeline::sink::{Ledger, RowOutcome, Sink, SinkBatch};
@@ -247,5 +249,12 @@ impl Sink for PostgresSink {
             None if self.create => Ok(format!("table {} will be made", self.name)),
             None => Err(table::missing(&self.name)),
         }
+    }
+
+    async fn find(&mut self, member: &str, values: &[Value], limit: usize) -> Result<Vec<Object>, ConnectorError> {
+        self.ready().await?;
+        let client = self.connector.client()?;
+        let table = table::find(client, &self.name, &self.key).await?.ok_or_else(|| table::missing(&self.name))?;
+        lookup::find(client, &table, member, values, limit).await
     }
 }

@@ -9,6 +9,7 @@
 //! `rows.rs` how a record becomes a row, and `values.rs` what SQLite would do to a value.
 
 mod ledger;
+mod lookup;
 mod rows;
 mod session;
 mod table;
@@ -18,9 +19,9 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
-use cloakroom_core::Policy;
 use cloakroom_core::error::did_you_mean;
 use cloakroom_core::policy::{Column, ColumnSource, Unlisted};
+use cloakroom_core::{Object, Policy, Value};
 use cloakroom_pipeline::config::Template;
 use cloakroom_pipeline::error::{ConnectorError, ErrorKind};
 use cloakroom_pipeline::sink::{Ledger, RowOutcome, Sink, SinkBatch};
@@ -227,5 +228,10 @@ impl Sink for SqliteSink {
 
     async fn check(&mut self) -> Result<String, ConnectorError> {
         self.blocking(|target, _| table::look(target)).await
+    }
+
+    async fn find(&mut self, member: &str, values: &[Value], limit: usize) -> Result<Vec<Object>, ConnectorError> {
+        let (member, values) = (member.to_owned(), values.to_vec());
+        self.blocking(move |target, _| lookup::find(target, &member, &values, limit)).await
     }
 }

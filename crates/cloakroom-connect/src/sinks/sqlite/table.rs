@@ -217,7 +217,7 @@ pub(super) fn no_file() -> ConnectorError {
 }
 
 /// Opens the file if there is one, without leaving anything beside it.
-fn open_to_read(path: &Path) -> Result<Option<Connection>, ConnectorError> {
+pub(super) fn open_to_read(path: &Path) -> Result<Option<Connection>, ConnectorError> {
     match std::fs::metadata(path) {
         Ok(_) => {}
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
