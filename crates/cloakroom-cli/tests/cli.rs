@@ -10,7 +10,7 @@ use std::time::Duration;
 use common::{Room, Started, count, eventually, sqlite_count};
 
 /// Every command, as it is typed.
-const COMMANDS: [&str; 41] = [
+const COMMANDS: [&str; 42] = [
     "",
     "demo",
     "run",
@@ -18,6 +18,7 @@ const COMMANDS: [&str; 41] = [
     "plan",
     "protect",
     "reveal",
+    "approve",
     "migrate",
     "scan",
     "rules",
@@ -55,7 +56,7 @@ const COMMANDS: [&str; 41] = [
 ];
 
 /// Commands with arguments to get wrong: their help ends with an example.
-const WITH_EXAMPLE: [&str; 29] = [
+const WITH_EXAMPLE: [&str; 30] = [
     "",
     "demo",
     "run",
@@ -63,6 +64,7 @@ const WITH_EXAMPLE: [&str; 29] = [
     "plan",
     "protect",
     "reveal",
+    "approve",
     "migrate",
     "scan",
     "rules list",

@@ -63,7 +63,7 @@ fn is_found(room: &Room, pipeline: &str) {
         assert!(found[0]["ip"].as_str().unwrap().starts_with("ck1.t."));
     }
     let full = ["--subject", "3", "--purpose", "fraud", "--level", "full"];
-    let found = lines(&reveal(room, pipeline, &full).expect_code(0));
+    let found = lines(reveal(room, pipeline, &full).expect_code(0));
     assert_eq!(found[0]["card"], "4111-1111-1111-0003");
     assert!(found[0]["mail"].as_str().unwrap().starts_with("ck1.a."), "no right to it, so it stays closed");
     let nothing = reveal(room, pipeline, &["--subject", "77", "--purpose", "support"]);
@@ -111,7 +111,7 @@ fn records_come_from_files_in_order() {
     let ids: Vec<_> = lines(&all).iter().map(|line| line["id"].as_u64().unwrap()).collect();
     assert_eq!(ids, [0, 1, 2, 3, 4]);
     let field = ["--jsonl", &output, "--purpose", "support", "--field", "address.*"];
-    let only = lines(&reveal(&room, &pipeline, &field).expect_code(0));
+    let only = lines(reveal(&room, &pipeline, &field).expect_code(0));
     assert_eq!(only[4]["address"]["street"], "E***");
     assert!(only[4]["card"].as_str().unwrap().starts_with("ck1.a."));
     // A line that is none, and a value that was moved: said in their place.
@@ -209,7 +209,7 @@ fn a_second_person_agrees() {
     agreed.expect_code(0);
     let approval = room.write("approval.json", &agreed.stdout);
     let with = [&all[..], &["--approval", &approval]].concat();
-    assert_eq!(lines(&reveal(&room, &pipeline, &with).expect_code(0)).len(), 5);
+    assert_eq!(lines(reveal(&room, &pipeline, &with).expect_code(0)).len(), 5);
     let again = reveal(&room, &pipeline, &with);
     again.expect_code(4);
     assert!(again.err().contains("used before"), "{}", again.err());

@@ -152,9 +152,8 @@ fn whose_a_record_is() {
     assert_eq!(known("subject: u.id\nrecord: { flatten: _ }", r#"{"u":{"id":7}}"#), of("7", Some(true), Some(false)));
     let deterministic = "subject: id\nfields: { id: { protect: { encrypt: deterministic } } }";
     assert_eq!(known(deterministic, r#"{"id":7}"#), of("7", Some(true), Some(false)));
-    for yaml in ["subject: id\nfields: { id: { protect: hmac } }"] {
-        assert_eq!(known(yaml, r#"{"id":"7"}"#), of("unknown", Some(true), Some(false)), "{yaml}");
-    }
+    let hashed = "subject: id\nfields: { id: { protect: hmac } }";
+    assert_eq!(known(hashed, r#"{"id":"7"}"#), of("unknown", Some(true), Some(false)));
     for yaml in ["subject: id\nfields: { id: { protect: encrypt } }", "subject: id\nfields: { id: { protect: drop } }"]
     {
         assert_eq!(known(yaml, r#"{"id":"7"}"#), of("unknown", None, None), "{yaml}");

@@ -41,7 +41,7 @@ fn select(
     let places = vec!["?"; values.len()].join(", ");
     let sql = format!("SELECT * FROM {} WHERE {} IN ({places}) LIMIT {limit}", quoted(table), quoted(column));
     let mut statement = connection.prepare(&sql)?;
-    let names: Vec<CompactString> = statement.column_names().into_iter().map(CompactString::new).collect();
+    let names: Vec<CompactString> = statement.column_names().map(CompactString::new).collect();
     let mut rows = statement.query(params_from_iter(values))?;
     let mut found = Vec::new();
     while let Some(row) = rows.next()? {
