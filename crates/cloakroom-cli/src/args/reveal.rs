@@ -48,7 +48,7 @@ pub(crate) struct RevealOptions {
     #[arg(long, value_name = "FILE", required_unless_present = "format", conflicts_with_all = ["format", "master_key_file"])]
     pub(crate) policy: Option<PathBuf>,
     /// JSON lines, one record each; `-` is standard input. gzip and zstd are recognised.
-    #[arg(long, value_name = "FILE", required_unless_present_any = ["subject", "record", "request"])]
+    #[arg(long, value_name = "FILE")]
     pub(crate) jsonl: Option<String>,
     /// Another system's format of documents.
     #[arg(long, requires = "jsonl")]

@@ -1,6 +1,6 @@
 //! `cloakroom check`: what will happen to each field, before anything happens.
 
-use cloakroom_core::policy::{Column, ColumnSource, DetectConfig, Unlisted};
+use cloakroom_core::policy::{Column, ColumnSource, DetectConfig, RevealConfig, Unlisted};
 use serde_json::json;
 
 use crate::args::{CheckOptions, Output};
@@ -71,6 +71,7 @@ pub(crate) async fn check(options: CheckOptions) -> Result<u8, Failure> {
             "fields": fields,
             "unlisted": unlisted,
             "detection": detection,
+            "reveal": loaded.file.reveal.as_ref().map(RevealConfig::describe),
             "connections": connections,
         }))?;
         return Ok(0);
@@ -93,6 +94,9 @@ pub(crate) async fn check(options: CheckOptions) -> Result<u8, Failure> {
     }
     if looks_for != everything {
         output::line(&format!("detection looks for: {looks_for}"));
+    }
+    for line in loaded.file.reveal.as_ref().map(RevealConfig::describe).unwrap_or_default() {
+        output::line(&format!("seen again: {line}"));
     }
     for (name, found) in connections {
         output::line(&format!("{name}: {found}"));

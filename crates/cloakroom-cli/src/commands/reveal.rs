@@ -30,6 +30,10 @@ pub(crate) async fn reveal(options: RevealOptions) -> Result<u8, Failure> {
             eax_scrypt::reveal(jsonl, options.master_key_file.as_deref(), &trail, &reason).await
         }
         (None, Some(policy)) => {
+            let RevealOptions { jsonl, subject, record, request, .. } = &options;
+            if jsonl.is_none() && subject.is_none() && record.is_none() && request.is_none() {
+                return Err(Failure::new(2, "say which records: --subject, --record FIELD=VALUE or --jsonl FILE"));
+            }
             let loaded = load(policy)?;
             let keys = loaded.keys()?;
             let trail = Trail::of_file(&keys.ring, &loaded.file.keys)?;

@@ -22,6 +22,31 @@ pub struct RevealConfig {
     pub approval: Option<Located<ApprovalConfig>>,
 }
 
+impl RevealConfig {
+    /// Who may see what, a line for each, for people: `ann for support: mail, class payment (masked)`.
+    #[must_use]
+    pub fn describe(&self) -> Vec<String> {
+        let words = |words: &[String], all: &str| match words.iter().any(|word| word == "*") {
+            true => all.to_owned(),
+            false => words.join(", "),
+        };
+        let line = |AllowConfig { who, purposes, fields, classes, level }: &AllowConfig| {
+            let classes = classes.iter().map(|class| format!("class {}", class.value));
+            let what: Vec<_> = fields.iter().cloned().chain(classes).collect();
+            let what = if what.is_empty() { "everything".to_owned() } else { what.join(", ") };
+            let level = if *level == RevealLevel::Full { "full" } else { "masked" };
+            format!("{} for {}: {what} ({level})", words(who, "everybody"), words(purposes, "any purpose"))
+        };
+        let LimitsConfig { values, subjects } = self.limits;
+        let limits = format!("at most {values} values of {subjects} people an hour");
+        let approval = self.approval.as_ref().map(|approval| {
+            let by: Vec<_> = approval.by.0.iter().map(|(name, _)| name.as_str()).collect();
+            format!("more than {} people in a run when one agrees of {}", approval.above, by.join(", "))
+        });
+        self.allow.iter().map(|allow| line(allow)).chain([limits]).chain(approval).collect()
+    }
+}
+
 /// One line of what is allowed.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -261,6 +286,21 @@ mod tests {
         assert!(rules.knows_purpose("support") && RevealRules::default().is_empty());
         assert_eq!((rules.limits().values, rules.limits().subjects), (1_000, 100));
         assert_eq!(rules.approval_above(), None);
+    }
+
+    #[test]
+    fn people_can_read_it() {
+        let yaml = "allow:\n- { who: [ann, bob], purposes: [support], fields: [mail], classes: [payment] }\n\
+                    - { who: ['*'], purposes: ['*'], level: full }\nlimits: { values: 9 }\n\
+                    approval: { above: 3, by: { dave: x } }";
+        let config: RevealConfig = serde_saphyr::from_str(yaml).unwrap();
+        let expected = [
+            "ann, bob for support: mail, class payment (masked)",
+            "everybody for any purpose: everything (full)",
+            "at most 9 values of 100 people an hour",
+            "more than 3 people in a run when one agrees of dave",
+        ];
+        assert_eq!(config.describe(), expected);
     }
 
     #[test]

@@ -65,7 +65,11 @@ pub(super) async fn reveal(
         }
         None => {
             let Some((path, values)) = wanted else {
-                return Err(Failure::new(2, "say which records: --subject, --record FIELD=VALUE or --jsonl FILE"));
+                return Err(Failure::new(
+                    2,
+                    "people cannot be looked up by this policy's `subject`: it is protected so that equal values do not look \
+                     equal; give it an `index:`, or the records with --jsonl",
+                ));
             };
             let records = look_up(loaded, &path, &values).await?;
             report.records(&mut counter, records.into_iter().map(Ok), None)?;
