@@ -140,7 +140,7 @@ pub enum CryptoError {
     },
 
     /// The key file has a version that this program does not know.
-    #[error("the key file has version {0}, this program reads version 1; upgrade cloakroom")]
+    #[error("the key file has version {0}, this program reads versions 1 and 2; upgrade cloakroom")]
     KeyFileVersion(u64),
 
     /// The `key` of an entry is not base64 of 32 bytes. Entries count from 1.
@@ -150,6 +150,21 @@ pub enum CryptoError {
     /// The id of an entry does not belong to its key bytes. Entries count from 1.
     #[error("the kid of key {0} of the key file does not match its key; restore it from a backup")]
     KeyFileKid(usize),
+
+    /// `protected_by` of the key file names no provider, or several.
+    #[error("`protected_by` of the key file does not name one provider; restore it from a backup")]
+    KeyFileProvider,
+
+    /// There is not one secret for each key of a key file.
+    #[error("not every key of the key file was unwrapped")]
+    KeyFileCount,
+
+    /// The settings of a passphrase are none that this program makes or takes.
+    #[error(
+        "the scrypt settings of the key file are none that this program takes: r = 8, p = 1, N a power of two from 2^14 \
+         to 2^20, a salt of 32 bytes; restore it from a backup"
+    )]
+    PassphraseSettings,
 
     /// The key given in the environment has the wrong form.
     #[error(

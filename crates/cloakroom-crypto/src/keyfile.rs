@@ -1,5 +1,7 @@
 //! The key file as text. Reading and writing the file, and its permissions, are the caller's.
 
+mod wrapped;
+
 use base64::Engine as _;
 use base64::engine::DecodePaddingMode;
 use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig, STANDARD};
@@ -9,32 +11,45 @@ use zeroize::Zeroizing;
 use crate::{CryptoError, ExposeSecret as _, KeyId, KeyRing, KeyState, RootKey};
 use crate::{SecretKey, SecretString};
 
-const VERSION: u64 = 1;
+pub use wrapped::{Protection, WrappedKeys};
+
+/// The keys stand in the file as they are.
+const CLEAR: u64 = 1;
+/// A provider has wrapped them.
+const WRAPPED: u64 = 2;
 
 /// The key file: JSON, for example
 ///
 /// ```json
 /// {"version":1,"keys":[{"kid":"dsfzvoj2","state":"active","created":"2026-01-31T12:00:00Z","key":"AAEC…"}]}
+/// {"version":2,"protected_by":{"passphrase":{…}},"keys":[{"kid":"dsfzvoj2","state":"active","created":"…","wrapped":"…"}]}
 /// ```
 ///
-/// `pseudonyms` names the key that pseudonyms are made with, where that is not the active one. `key` is standard base64 of 32 bytes with padding (RFC 4648, section 4). `kid` must belong to
-/// `key`, so a file that was damaged or merged wrongly is refused instead of sealing under a key
-/// nobody can name. Unknown fields are refused.
+/// `pseudonyms` names the key that pseudonyms are made with, where that is not the active one. `key` is standard base64 of
+/// 32 bytes with padding (RFC 4648, section 4); `wrapped` is whatever the provider under `protected_by` makes of them. `kid`
+/// must belong to the key, so a file that was damaged or merged wrongly is refused instead of sealing under a key nobody
+/// can name. Unknown fields are refused.
 ///
 /// ```
 /// use cloakroom_crypto::{KeyFile, KeyRing, RootKey};
 /// # fn main() -> Result<(), cloakroom_crypto::CryptoError> {
 /// let ring = KeyRing::new(vec![RootKey::generate("2026-01-31T12:00:00Z")?])?;
 /// let text = KeyFile::to_json(&ring)?;
-/// assert_eq!(KeyFile::parse(&text)?.active_kid(), ring.active_kid());
+/// let KeyFile::Clear(again) = KeyFile::parse(&text)? else { panic!("the keys stand in it") };
+/// assert_eq!(again.active_kid(), ring.active_kid());
 /// # Ok(())
 /// # }
 /// ```
 #[derive(Debug)]
-pub struct KeyFile(());
+pub enum KeyFile {
+    /// Version 1: whoever can read the file has the keys.
+    Clear(KeyRing),
+    /// Version 2: a provider has to unwrap them.
+    Wrapped(WrappedKeys),
+}
 
 impl KeyFile {
-    /// Writes a key ring, the active key first, with a line end. **The text contains the keys**; it
+    /// Writes a key ring in clear (version 1), the active key first, with a line end. **The text contains the keys**; it
     /// is wiped when it is dropped.
     ///
     /// # Errors
@@ -48,8 +63,7 @@ impl KeyFile {
             created: key.created(),
             key: text,
         });
-        let pseudonyms = Some(*ring.pseudonym_kid()).filter(|kid| kid != ring.active_kid());
-        let model = FileOut { version: VERSION, pseudonyms, keys: keys.collect() };
+        let model = FileOut { version: CLEAR, pseudonyms: own_pseudonyms(ring), keys: keys.collect() };
         // Large enough at once: a buffer that grows leaves unwiped copies behind.
         let mut json = Zeroizing::new(Vec::with_capacity(64 + 256 * encoded.len()));
         serde_json::to_writer_pretty(&mut *json, &model).map_err(|_| CryptoError::Internal)?;
@@ -57,33 +71,47 @@ impl KeyFile {
         String::from_utf8(std::mem::take(&mut *json)).map(Zeroizing::new).map_err(|_| CryptoError::Internal)
     }
 
-    /// Reads a key ring.
+    /// Reads a key file.
     ///
     /// # Errors
     /// [`CryptoError::KeyFileSyntax`], [`CryptoError::KeyFileVersion`], [`CryptoError::KeyFileKey`],
-    /// [`CryptoError::KeyFileKid`], [`CryptoError::CreatedInvalid`], [`CryptoError::UnknownKey`], and those of [`KeyRing::new`].
-    /// None repeats text from the file.
-    pub fn parse(json: &str) -> Result<KeyRing, CryptoError> {
+    /// [`CryptoError::KeyFileKid`], [`CryptoError::KeyFileProvider`], [`CryptoError::CreatedInvalid`],
+    /// [`CryptoError::UnknownKey`], and those of [`KeyRing::new`]. None repeats text from the file.
+    pub fn parse(json: &str) -> Result<Self, CryptoError> {
         // The version first, leniently: a newer file should be called newer, not malformed.
         let Version { version } = serde_json::from_str(json).map_err(syntax)?;
-        if version != VERSION {
-            return Err(CryptoError::KeyFileVersion(version));
-        }
-        let file: FileIn = serde_json::from_str(json).map_err(syntax)?;
-        let keys = file.keys.into_iter().enumerate().map(|(i, entry)| {
-            let secret = decode_key(&STANDARD, entry.key.expose_secret()).ok_or(CryptoError::KeyFileKey(i + 1))?;
-            let key = RootKey::new(secret, entry.created, entry.state)?;
-            if *key.kid() != entry.kid {
-                return Err(CryptoError::KeyFileKid(i + 1));
-            }
-            Ok(key)
-        });
-        let ring = KeyRing::new(keys.collect::<Result<_, _>>()?)?;
-        match file.pseudonyms {
-            Some(kid) => ring.with_pseudonyms_of(&kid),
-            None => Ok(ring),
+        match version {
+            CLEAR => clear(json).map(Self::Clear),
+            WRAPPED => WrappedKeys::parse(json).map(Self::Wrapped),
+            other => Err(CryptoError::KeyFileVersion(other)),
         }
     }
+}
+
+fn clear(json: &str) -> Result<KeyRing, CryptoError> {
+    let file: FileIn = serde_json::from_str(json).map_err(syntax)?;
+    let keys = file.keys.into_iter().enumerate().map(|(i, entry)| {
+        let secret = decode_key(&STANDARD, entry.key.expose_secret()).ok_or(CryptoError::KeyFileKey(i + 1))?;
+        let key = RootKey::new(secret, entry.created, entry.state)?;
+        if *key.kid() != entry.kid {
+            return Err(CryptoError::KeyFileKid(i + 1));
+        }
+        Ok(key)
+    });
+    ring(keys.collect::<Result<_, _>>()?, file.pseudonyms.as_ref())
+}
+
+fn ring(keys: Vec<RootKey>, pseudonyms: Option<&KeyId>) -> Result<KeyRing, CryptoError> {
+    let ring = KeyRing::new(keys)?;
+    match pseudonyms {
+        Some(kid) => ring.with_pseudonyms_of(kid),
+        None => Ok(ring),
+    }
+}
+
+/// The key of pseudonyms, where a file has to name it.
+fn own_pseudonyms(ring: &KeyRing) -> Option<KeyId> {
+    Some(*ring.pseudonym_kid()).filter(|kid| kid != ring.active_kid())
 }
 
 /// Reads one active key from an environment variable: 64 hex characters, or base64 (either
@@ -186,18 +214,25 @@ mod tests {
     const B64: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
     const FILE: &str = r#"{"version":1,"keys":[{"kid":"dsfzvoj2","state":"active","created":"2026-01-31T12:00:00Z","key":"AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8="}]}"#;
 
+    fn parse(json: &str) -> KeyRing {
+        match KeyFile::parse(json).unwrap() {
+            KeyFile::Clear(ring) => ring,
+            KeyFile::Wrapped(_) => panic!("not in clear"),
+        }
+    }
+
     fn error(json: &str) -> CryptoError {
         KeyFile::parse(json).unwrap_err()
     }
 
     #[test]
     fn reads_and_writes() {
-        let ring = KeyFile::parse(FILE).unwrap();
+        let ring = parse(FILE);
         assert_eq!(ring.active_kid().as_str(), "dsfzvoj2");
         let ring = ring.rotated(RootKey::generate("2026-02-28T12:00:00Z").unwrap()).unwrap();
         let text = KeyFile::to_json(&ring).unwrap();
         assert!(text.capacity() >= 64 + 2 * 256 && text.ends_with("}\n"));
-        let again = KeyFile::parse(&text).unwrap();
+        let again = parse(&text);
         assert!(again.kids().eq(ring.kids()));
         assert_eq!(again.pseudonym_kid(), ring.pseudonym_kid());
         assert_ne!(again.pseudonym_kid(), again.active_kid());
@@ -209,7 +244,7 @@ mod tests {
         assert_eq!(error(&FILE.replace("AAEC", "BAEC")), CryptoError::KeyFileKid(1));
         assert_eq!(error(&FILE.replace("AAEC", "")), CryptoError::KeyFileKey(1));
         assert_eq!(error(&FILE.replace("Hh8=", "Hh8")), CryptoError::KeyFileKey(1));
-        assert_eq!(error(&FILE.replace(":1,", ":2,\"new\":0,")), CryptoError::KeyFileVersion(2));
+        assert_eq!(error(&FILE.replace(":1,", ":3,\"new\":0,")), CryptoError::KeyFileVersion(3));
         let other = KeyId::parse("aaaaaaaa").unwrap();
         let text = FILE.replace(":1,", ":1,\"pseudonyms\":\"aaaaaaaa\",");
         assert_eq!(error(&text), CryptoError::UnknownKey(other));

@@ -2,7 +2,9 @@
 
 use crate::derive::{DATA, DETERMINISTIC, FINGERPRINT, FORMAT, INDEX, TOKEN, WRAP, derive, derive_into};
 use crate::ff1::FormatKey;
-use crate::{AuditKey, CryptoError, DataKey, DeterministicKey, KeyId, KeyState, PseudonymKey, RootKey, WrappingKey};
+use crate::{
+    AuditKey, CryptoError, DataKey, DeterministicKey, KeyId, KeyState, PseudonymKey, RootKey, SecretKey, WrappingKey,
+};
 
 /// Root keys: one active, any number retired.
 ///
@@ -78,6 +80,11 @@ impl KeyRing {
     /// Id, state and creation time of every key, the active one first.
     pub fn kids(&self) -> impl Iterator<Item = (&KeyId, KeyState, &str)> {
         self.keys().map(|key| (key.kid(), key.state(), key.created()))
+    }
+
+    /// The root keys themselves, the active one first: for a provider that wraps them for a key file, and for nothing else.
+    pub fn roots(&self) -> impl Iterator<Item = &SecretKey> {
+        self.keys().map(RootKey::secret)
     }
 
     /// The key that makes pseudonyms in `domain`. The same value has the same pseudonym within a

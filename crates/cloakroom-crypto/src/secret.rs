@@ -36,8 +36,9 @@ impl SecretKey {
         key
     }
 
-    /// Copies a key out of a slice; `None` if it is not 32 bytes long.
-    pub(crate) fn from_slice(bytes: &[u8]) -> Option<Self> {
+    /// Copies a key out of a slice; `None` if it is not 32 bytes long. Wipe the slice afterwards.
+    #[must_use]
+    pub fn from_slice(bytes: &[u8]) -> Option<Self> {
         if bytes.len() != Self::LEN {
             return None;
         }
