@@ -1,6 +1,7 @@
 //! The command line.
 
 mod audit;
+mod keys;
 mod plan;
 mod reveal;
 mod rules;
@@ -15,6 +16,7 @@ use tracing_subscriber::filter::LevelFilter;
 pub(crate) use audit::{
     AuditCheckpointOptions, AuditCommand, AuditExportOptions, AuditFormat, AuditListOptions, AuditVerifyOptions,
 };
+pub(crate) use keys::{KeyFileOptions, KeysCommand, ProtectBy, ProtectionOptions};
 pub(crate) use plan::PlanOptions;
 pub(crate) use reveal::{ApproveOptions, DocumentFormat, MigrateOptions, RevealOptions, ShownLevel};
 pub(crate) use rules::{BenchOptions, ListOptions, RulesCommand, ShowOptions, TestOptions};
@@ -196,107 +198,6 @@ pub(crate) struct ProtectOptions {
     /// How the summary on standard error is written.
     #[arg(long, default_value = "human")]
     pub(crate) output: Output,
-}
-
-#[derive(Subcommand)]
-pub(crate) enum KeysCommand {
-    /// Make a key ring with one new root key, in a file that only you can read.
-    #[command(
-        after_help = "Example:\n  cloakroom keys init --file keys.json\n\nKeep a copy in a safe place: what is encrypted cannot be read without it."
-    )]
-    Init {
-        /// The key file (default: keys.json in CLOAKROOM_HOME or ~/.local/share/cloakroom).
-        #[arg(long)]
-        file: Option<PathBuf>,
-    },
-    /// Show the key ring's versions, what they wrap, and how many people have keys. Never shows a key.
-    #[command(after_help = "Examples:\n  cloakroom keys status\n  cloakroom keys status --data protected.jsonl\n\n\
-        With --data it counts the ck1 values of a file by key version: what is counted for a retired version still needs it.")]
-    Status {
-        /// The key file.
-        #[arg(long)]
-        file: Option<PathBuf>,
-        /// Text in which ck1 values are counted by key version: protected data, `-` for standard input.
-        #[arg(long)]
-        data: Option<PathBuf>,
-        /// How the result is written.
-        #[arg(long, default_value = "human")]
-        output: Output,
-    },
-    /// Make a new root key and wrap the keys of people under it. No data is touched.
-    #[command(after_help = "Examples:\n  cloakroom keys rotate\n  cloakroom keys rotate --pseudonyms\n\n\
-        The old root key is kept, retired: what was made with it still opens. Pseudonyms go on as they are, so that old and new\n\
-        records still join, unless --pseudonyms says otherwise. Programs that run must be started again to load the new key.")]
-    Rotate {
-        /// The key file.
-        #[arg(long)]
-        file: Option<PathBuf>,
-        /// Make pseudonyms with the new key from now on: they no longer join with those made before.
-        #[arg(long)]
-        pseudonyms: bool,
-        /// How the result is written.
-        #[arg(long, default_value = "human")]
-        output: Output,
-    },
-    /// Wrap the keys of people under the active root key, as `rotate` does: after a rotation that was interrupted.
-    #[command(after_help = "Example:\n  cloakroom keys rewrap")]
-    Rewrap {
-        /// The key file.
-        #[arg(long)]
-        file: Option<PathBuf>,
-        /// How the result is written.
-        #[arg(long, default_value = "human")]
-        output: Output,
-    },
-    /// Destroy all keys of a person: nothing that was encrypted for them opens again, in no copy of the data.
-    #[command(after_help = "Example:\n  cloakroom keys erase user-4711 > receipt.json\n\n\
-        Prints a receipt. Copies of the key table made before open nothing of that person any more; neither do they open what else\n\
-        was in the same shard, one person in 4,096: make a new copy afterwards. Old copies of the shard file must be destroyed.\n\
-        Exit code 1 when there is no key for that person.")]
-    Erase {
-        /// The person: the value of the policy's `subject` field.
-        subject: String,
-        /// The tenant, where policies name one.
-        #[arg(long, default_value = "default")]
-        tenant: String,
-        /// The key file.
-        #[arg(long)]
-        file: Option<PathBuf>,
-    },
-    /// Check the receipt of an erasure: whether this key ring signed it, and whether it is about somebody.
-    #[command(
-        after_help = "Examples:\n  cloakroom keys receipt receipt.json\n  cloakroom keys receipt receipt.json --subject user-4711\n\n\
-        Exit code 1 when it was changed, signed by another key ring, or about somebody else."
-    )]
-    Receipt {
-        /// The receipt, as `keys erase` printed it.
-        receipt: PathBuf,
-        /// The person it should be about.
-        #[arg(long)]
-        subject: Option<String>,
-        /// The tenant, where policies name one.
-        #[arg(long, default_value = "default")]
-        tenant: String,
-        /// The key file.
-        #[arg(long)]
-        file: Option<PathBuf>,
-    },
-    /// Try every key of a key table, or of a copy of one: whether it could be restored.
-    #[command(
-        after_help = "Examples:\n  cloakroom keys export-check\n  cloakroom keys export-check --table backup/keys.subjects.db\n\n\
-        Exit code 1 when a key does not open."
-    )]
-    ExportCheck {
-        /// The key table (default: the one in use).
-        #[arg(long)]
-        table: Option<PathBuf>,
-        /// The key file.
-        #[arg(long)]
-        file: Option<PathBuf>,
-        /// How the result is written.
-        #[arg(long, default_value = "human")]
-        output: Output,
-    },
 }
 
 #[derive(Subcommand)]

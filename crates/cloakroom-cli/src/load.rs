@@ -15,6 +15,7 @@ use cloakroom_pipeline::state::StateStore;
 use cloakroom_pipeline::{Pipeline, Source};
 
 use crate::error::Failure;
+use crate::protectors::access;
 use crate::registry::{File, sink_context};
 
 /// A pipeline file, read and its policy compiled.
@@ -26,10 +27,10 @@ pub(crate) struct Loaded {
 }
 
 /// Reads and compiles a pipeline file.
-pub(crate) fn load(path: &Path) -> Result<Loaded, Failure> {
+pub(crate) async fn load(path: &Path) -> Result<Loaded, Failure> {
     let shown = path.display().to_string();
     let file = File::parse(&read_text(path)?, &shown)?;
-    compile(file, &shown)
+    compile(file, &shown).await
 }
 
 /// Reads a file that people write.
@@ -42,9 +43,9 @@ pub(crate) fn read_text(path: &Path) -> Result<String, Failure> {
 }
 
 /// Compiles a pipeline file that was read. `shown` names it in messages.
-pub(crate) fn compile(file: File, shown: &str) -> Result<Loaded, Failure> {
+pub(crate) async fn compile(file: File, shown: &str) -> Result<Loaded, Failure> {
     let name = file.name_or(shown);
-    let keys = keys::load(&file.keys)?;
+    let keys = keys::load(&file.keys, &access()).await?;
     let policy = Policy::compile(&file.policy(&name)?, keys.as_ref().map(|keys| &keys.provider));
     let policy = Arc::new(policy.map_err(|error| ConfigError::from_policy(shown, error))?);
     Ok(Loaded { file, name, keys, policy })

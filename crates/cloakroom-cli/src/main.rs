@@ -9,6 +9,7 @@ mod load;
 mod output;
 mod principal;
 mod progress;
+mod protectors;
 mod registry;
 mod rule_files;
 mod sample;
@@ -58,11 +59,11 @@ async fn dispatch(arguments: Arguments) -> Result<u8, Failure> {
         Command::Reveal(options) => commands::reveal::reveal(*options).await,
         Command::Approve(options) => commands::approve::approve(options),
         Command::Migrate(options) => commands::migrate::migrate(options).await,
-        Command::Scan(options) => commands::scan::scan(*options),
+        Command::Scan(options) => commands::scan::scan(*options).await,
         Command::Rules(command) => commands::rules::rules(command),
-        Command::Keys(options) => commands::keys::keys(options),
+        Command::Keys(options) => commands::keys::keys(options).await,
         Command::DeadLetters(options) => commands::dead_letters::dead_letters(options).await,
-        Command::Audit(command) => commands::audit::audit(command),
+        Command::Audit(command) => commands::audit::audit(command).await,
         Command::Sample(options) => commands::sample::sample(options).await,
         Command::Schema => commands::schema::schema(),
         Command::Completions { shell } => commands::shell::completions(shell),

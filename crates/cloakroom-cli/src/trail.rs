@@ -10,6 +10,7 @@ use cloakroom_pipeline::keys::{self, KeysConfig};
 use crate::error::Failure;
 use crate::output;
 use crate::principal::principal;
+use crate::protectors::access;
 
 /// The audit log, and who is writing.
 pub(crate) struct Trail {
@@ -36,12 +37,12 @@ impl Trail {
     }
 
     /// The default log under the default key ring. Where there is none it is made: what is done must be on record.
-    pub(crate) fn open() -> Result<Self, Failure> {
-        if let Some(keys) = keys::load(&KeysConfig::default())? {
+    pub(crate) async fn open() -> Result<Self, Failure> {
+        if let Some(keys) = keys::load(&KeysConfig::default(), &access()).await? {
             return Self::of(&keys.ring, None);
         }
         let path: PathBuf = keys::key_file(&KeysConfig::default())?;
-        let ring: Arc<KeyRing> = keys::init(&path, &cloakroom_pipeline::run::now().timestamp())?.into();
+        let ring: Arc<KeyRing> = keys::init(&path, &cloakroom_pipeline::run::now().timestamp(), None).await?.into();
         output::note(&format!("made {}: the audit log needs a key", path.display()));
         Self::of(&ring, None)
     }

@@ -1,27 +1,29 @@
 //! The local key ring: a file that only its owner can read, or an environment variable.
 
+mod file;
+pub mod passphrase;
+pub mod protect;
 pub mod receipt;
 pub mod shards;
 pub mod subjects;
 pub mod table;
 mod when_needed;
 
-use std::fs;
-use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use cloakroom_core::keys::{KeyProvider, LocalKeys};
-use cloakroom_crypto::{KeyFile, KeyRing, RootKey, Zeroizing, keyring_from_env_value};
+use cloakroom_crypto::{KeyRing, Zeroizing, keyring_from_env_value};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+pub use file::{KeyFileOnDisk, init, must_not_exist, read, read_private, write_new};
+use protect::{Access, RootProtector, VaultConfig};
 use subjects::SubjectFiles;
 use when_needed::WhenNeeded;
 
 use crate::config::Template;
-use crate::error::{ConnectorError, ErrorKind};
-use crate::private;
+use crate::error::ConnectorError;
 
 /// The variable that holds a root key: 64 hexadecimal characters, or base64 of 32 bytes.
 pub const KEY_VARIABLE: &str = "CLOAKROOM_KEY";
@@ -37,6 +39,10 @@ pub struct KeysConfig {
     /// Where the keys of single people are kept (default: beside the key file; with a key from the environment one key encrypts
     /// for everybody).
     pub subjects: Option<SubjectsConfig>,
+    /// The passphrase of a key file that is protected by one (default: the variable CLOAKROOM_PASSPHRASE).
+    pub passphrase: Option<Template>,
+    /// How the Vault is spoken to that protects the key file.
+    pub vault: Option<VaultConfig>,
 }
 
 /// Where the keys of single people are kept.
@@ -71,6 +77,8 @@ pub struct Keys {
     pub origin: String,
     /// Where the keys of single people are; `None` when there is one for all.
     pub subjects: Option<SubjectFiles>,
+    /// Who wraps the root keys in their file; `None` when they lie there, or in a variable, in clear.
+    pub protector: Option<Arc<dyn RootProtector>>,
 }
 
 impl Keys {
@@ -84,7 +92,20 @@ impl Keys {
             Some(files) => Arc::new(WhenNeeded::new(Arc::clone(&ring), files.clone())?),
             None => Arc::new(LocalKeys::new(Arc::clone(&ring))?),
         };
-        Ok(Self { ring, provider, origin, subjects })
+        Ok(Self { ring, provider, origin, subjects, protector: None })
+    }
+
+    /// Those of a key file.
+    ///
+    /// # Errors
+    /// Those of [`read`] and [`Keys::new`].
+    pub async fn of_file(path: &Path, subjects: Option<SubjectFiles>, access: &Access) -> Result<Self, ConnectorError> {
+        let (ring, file) = read(path, access).await?;
+        let subjects = subjects.unwrap_or_else(|| SubjectFiles::beside(path));
+        Ok(Self {
+            protector: file.protector().cloned(),
+            ..Self::new(ring, path.display().to_string(), Some(subjects))?
+        })
     }
 }
 
@@ -102,8 +123,8 @@ pub fn key_file(config: &KeysConfig) -> Result<PathBuf, ConnectorError> {
 /// Loads the key ring; `None` when there is none at the default places.
 ///
 /// # Errors
-/// When a key was named and is not there, others can read the file, or it is damaged.
-pub fn load(config: &KeysConfig) -> Result<Option<Keys>, ConnectorError> {
+/// When a key was named and is not there, others can read the file, it is damaged, or its keys cannot be unwrapped.
+pub async fn load(config: &KeysConfig, access: &Access) -> Result<Option<Keys>, ConnectorError> {
     if config.file.is_some() && config.env.is_some() {
         return Err(ConnectorError::configuration("`keys` takes a `file` or an `env`, not both"));
     }
@@ -142,108 +163,13 @@ pub fn load(config: &KeysConfig) -> Result<Option<Keys>, ConnectorError> {
     match path.try_exists() {
         Ok(false) if config.file.is_none() => Ok(None),
         _ => {
-            let subjects = subjects.unwrap_or_else(|| SubjectFiles::beside(&path));
-            read(&path).and_then(|ring| Keys::new(ring, path.display().to_string(), Some(subjects))).map(Some)
+            let mut access = access.clone();
+            access.passphrase.text.clone_from(&config.passphrase);
+            access.vault = config.vault.clone().unwrap_or_default();
+            Keys::of_file(&path, subjects, &access).await.map(Some)
         }
     }
-}
-
-/// Reads a key file.
-///
-/// # Errors
-/// When it is not there, others than its owner can read it, or it is damaged.
-pub fn read(path: &Path) -> Result<KeyRing, ConnectorError> {
-    let text = read_private(path, "key file")?;
-    let name = path.display();
-    KeyFile::parse(&text).map_err(|error| ConnectorError::new(ErrorKind::Corrupt, format!("key file {name}: {error}")))
-}
-
-/// Reads a file that holds a secret. `what` names it in messages.
-///
-/// # Errors
-/// When it is not there, others than its owner can read it, or it is too large to be one.
-pub fn read_private(path: &Path, what: &str) -> Result<Zeroizing<String>, ConnectorError> {
-    let name = path.display();
-    let metadata = fs::metadata(path).map_err(|error| ConnectorError::io(format!("{what} {name}"), &error))?;
-    private::check(path, &metadata, what)?;
-    if !metadata.is_file() || metadata.len() > 1024 * 1024 {
-        return Err(ConnectorError::configuration(format!("{what} {name}: not a key file")));
-    }
-    let text = fs::read_to_string(path).map_err(|error| ConnectorError::io(format!("{what} {name}"), &error))?;
-    Ok(Zeroizing::new(text))
-}
-
-/// Makes a new key ring and writes it to a file that did not exist, readable by its owner only.
-///
-/// # Errors
-/// When there is a file already, or it cannot be written.
-pub fn init(path: &Path, created: &str) -> Result<KeyRing, ConnectorError> {
-    let ring = KeyRing::new(vec![RootKey::generate(created)?])?;
-    let text = KeyFile::to_json(&ring)?;
-    write_new(path, "key file", text.as_bytes())?;
-    Ok(ring)
-}
-
-/// Writes a file that holds a secret and did not exist, readable by its owner only. `what` names it in messages.
-///
-/// # Errors
-/// When there is a file already, or it cannot be written.
-pub fn write_new(path: &Path, what: &str, text: &[u8]) -> Result<(), ConnectorError> {
-    let name = path.display();
-    private::folder_of(path)?;
-    let made = private::owned(fs::OpenOptions::new().write(true).create_new(true)).open(path);
-    let mut file = made.map_err(|error| match error.kind() {
-        std::io::ErrorKind::AlreadyExists => ConnectorError::configuration(format!(
-            "{name} is there already; what was made with its key needs it, so it is not replaced"
-        )),
-        _ => ConnectorError::io(format!("{what} {name}"), &error),
-    })?;
-    let written = file.write_all(text).and_then(|()| file.sync_all());
-    written.map_err(|error| ConnectorError::io(format!("{what} {name}"), &error))
-}
-
-/// Writes a key ring in the place of the one in a file, whole or not at all.
-///
-/// # Errors
-/// When it cannot be written; then the old one is there.
-pub fn replace(path: &Path, ring: &KeyRing) -> Result<(), ConnectorError> {
-    let failed = |error: std::io::Error| ConnectorError::io(format!("key file {}", path.display()), &error);
-    let text = KeyFile::to_json(ring)?;
-    private::replace(path, text.as_bytes()).and_then(|()| private::sync_folder(path)).map_err(failed)
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_key_file_is_private_and_never_replaced() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("inner/keys.json");
-        let ring = init(&path, "2026-01-01T00:00:00Z").unwrap();
-        assert_eq!(read(&path).unwrap().active_kid(), ring.active_kid());
-        assert!(init(&path, "2026-01-01T00:00:00Z").unwrap_err().message.contains("is there already"));
-        #[cfg(unix)]
-        {
-            use std::os::unix::fs::PermissionsExt;
-            assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
-            fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).unwrap();
-            let error = read(&path).err().unwrap();
-            assert_eq!(error.kind, ErrorKind::Denied);
-            assert!(error.message.contains("chmod 600"));
-        }
-    }
-
-    #[test]
-    fn damaged_key_files_are_refused_without_their_content() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("keys.json");
-        init(&path, "2026-01-01T00:00:00Z").unwrap();
-        let text = fs::read_to_string(&path).unwrap();
-        fs::write(&path, text.replace("\"key\"", "\"kee\"")).unwrap();
-        let error = read(&path).err().unwrap();
-        assert_eq!(error.kind, ErrorKind::Corrupt);
-        let secret = text.split('"').max_by_key(|part| part.len()).unwrap();
-        assert!(!error.message.contains(secret));
-    }
-}
+mod tests;

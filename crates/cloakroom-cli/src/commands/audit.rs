@@ -22,13 +22,14 @@ use crate::args::{
 use crate::error::Failure;
 use crate::output;
 use crate::principal::principal;
+use crate::protectors::access;
 
-pub(crate) fn audit(command: AuditCommand) -> Result<u8, Failure> {
+pub(crate) async fn audit(command: AuditCommand) -> Result<u8, Failure> {
     match command {
         AuditCommand::List(options) => list(&options),
-        AuditCommand::Verify(options) => verify(&options),
+        AuditCommand::Verify(options) => verify(&options).await,
         AuditCommand::Export(options) => export(&options),
-        AuditCommand::Checkpoint(options) => checkpoint(options),
+        AuditCommand::Checkpoint(options) => checkpoint(options).await,
     }
 }
 
@@ -41,11 +42,11 @@ fn log_file(file: Option<&Path>) -> Result<PathBuf, Failure> {
     }
 }
 
-fn key_ring(file: Option<&Path>) -> Result<Arc<KeyRing>, Failure> {
+async fn key_ring(file: Option<&Path>) -> Result<Arc<KeyRing>, Failure> {
     if let Some(file) = file {
-        return Ok(keys::read(file)?.into());
+        return Ok(keys::read(file, &access()).await?.0.into());
     }
-    let keys = keys::load(&KeysConfig::default())?;
+    let keys = keys::load(&KeysConfig::default(), &access()).await?;
     let keys = keys.ok_or_else(|| {
         Failure::new(2, "there is no key ring; name a key file with --keys, set CLOAKROOM_KEY, or give a --public-key")
     })?;
@@ -128,7 +129,7 @@ fn moment(text: &str, time_of_day: &str) -> Result<String, Failure> {
 
 // --- verify ----------------------------------------------------------------------------------------------------------
 
-fn verify(options: &AuditVerifyOptions) -> Result<u8, Failure> {
+async fn verify(options: &AuditVerifyOptions) -> Result<u8, Failure> {
     let path = log_file(options.file.as_deref())?;
     let mut kept = Vec::new();
     for file in &options.checkpoints {
@@ -139,7 +140,7 @@ fn verify(options: &AuditVerifyOptions) -> Result<u8, Failure> {
     let public = public.map_err(|error| Failure::new(2, format!("--public-key: {error}")))?;
     let own;
     let trust = if public.is_empty() {
-        own = audit_keys(&*key_ring(options.keys.as_deref())?)?;
+        own = audit_keys(&*key_ring(options.keys.as_deref()).await?)?;
         Trust::Keys(&own)
     } else {
         Trust::PublicKeys(&public)
@@ -293,8 +294,8 @@ fn no_formula(cell: &str) -> String {
     if cell.starts_with(['=', '+', '-', '@', '\t', '\r']) { format!("'{cell}") } else { cell.to_owned() }
 }
 
-fn checkpoint(options: AuditCheckpointOptions) -> Result<u8, Failure> {
-    let ring = key_ring(options.keys.as_deref())?;
+async fn checkpoint(options: AuditCheckpointOptions) -> Result<u8, Failure> {
+    let ring = key_ring(options.keys.as_deref()).await?;
     let path = options.file.unwrap_or_else(default_file);
     let log = AuditLog::open(path, &ring, cloakroom_pipeline::run::now)?;
     let checkpoint = log.checkpoint(principal()?)?;

@@ -11,7 +11,7 @@ use crate::registry::sink_context;
 
 pub(crate) async fn check(options: CheckOptions) -> Result<u8, Failure> {
     let CheckOptions { file, connect, output } = options;
-    let loaded = load(&file)?;
+    let loaded = load(&file).await?;
     let section = loaded.file.detect.as_ref();
     let detects = section.and_then(DetectConfig::describe);
     // By path: also fields that are no columns, nested ones and those that a wildcard names.

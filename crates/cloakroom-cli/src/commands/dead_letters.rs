@@ -18,17 +18,18 @@ use crate::commands::run::{drive, exit_code, report};
 use crate::error::Failure;
 use crate::load::load;
 use crate::output;
+use crate::protectors::access;
 
 pub(crate) async fn dead_letters(command: DeadLettersCommand) -> Result<u8, Failure> {
     match command {
         DeadLettersCommand::List { file, all, limit, output } => {
-            let (letters, pipeline) = store(file.as_deref())?;
+            let (letters, pipeline) = store(file.as_deref()).await?;
             list(&letters.list(pipeline.as_deref(), all, limit).await?, output)
         }
-        DeadLettersCommand::Show { id, file, output } => show(&store(file.as_deref())?.0, &id, output).await,
+        DeadLettersCommand::Show { id, file, output } => show(&store(file.as_deref()).await?.0, &id, output).await,
         DeadLettersCommand::Replay { file, id, output } => replay(&file, &id, output).await,
         DeadLettersCommand::Discard { id, all, file } => {
-            let (letters, pipeline) = store(file.as_deref())?;
+            let (letters, pipeline) = store(file.as_deref()).await?;
             let chosen = match all {
                 true => letters.list(pipeline.as_deref(), false, u64::MAX).await?,
                 false => by_id(&letters, &id).await?,
@@ -41,16 +42,16 @@ pub(crate) async fn dead_letters(command: DeadLettersCommand) -> Result<u8, Fail
 }
 
 /// The store that a pipeline file names, and the pipeline's name; or the default store.
-fn store(file: Option<&Path>) -> Result<(DeadLetters, Option<String>), Failure> {
+async fn store(file: Option<&Path>) -> Result<(DeadLetters, Option<String>), Failure> {
     if let Some(file) = file {
-        let loaded = load(file)?;
+        let loaded = load(file).await?;
         return Ok((loaded.dead_letters()?, Some(loaded.name)));
     }
     let path = StateConfig::default().file()?;
     if !path.exists() {
         return Err(Failure::new(2, format!("there is no state store at {}; name the pipeline file", path.display())));
     }
-    let ring = match keys::load(&KeysConfig::default())? {
+    let ring = match keys::load(&KeysConfig::default(), &access()).await? {
         Some(keys) => keys.ring,
         // Listing needs no key; opening a letter will say which one is missing.
         None => {
@@ -152,7 +153,7 @@ fn masked(value: &Value) -> String {
 }
 
 async fn replay(file: &Path, ids: &[String], output: Output) -> Result<u8, Failure> {
-    let loaded = load(file)?;
+    let loaded = load(file).await?;
     let letters = loaded.dead_letters()?;
     let chosen = match ids {
         [] => letters.list(Some(&loaded.name), false, u64::MAX).await?,

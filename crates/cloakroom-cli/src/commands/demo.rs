@@ -32,7 +32,7 @@ const MARKER: &str = ".cloakroom-demo";
 pub(crate) async fn demo(options: DemoOptions) -> Result<u8, Failure> {
     let DemoOptions { folder, count } = options;
     make_folder(&folder)?;
-    keys::init(&folder.join("keys.json"), &cloakroom_pipeline::run::now().timestamp())?;
+    keys::init(&folder.join("keys.json"), &cloakroom_pipeline::run::now().timestamp(), None).await?;
     let few = (count / 10).max(1);
 
     let logins = Sample { wrong_shape: true, ..Sample::new(Kind::Logins, 1) };
@@ -127,7 +127,7 @@ async fn run(example: &str, name: &str, source: SourceConfig, folder: &Path, tab
     file.sink = Some(SinkConfig::Sqlite(sqlite));
     file.keys.file = Some(path_of(&folder.join("keys.json")));
     file.state.path = Some(path_of(&folder.join("state.db")));
-    let loaded = compile(file, &shown)?;
+    let loaded = compile(file, &shown).await?;
     drive(loaded.pipeline(loaded.source()?)?, true).await
 }
 

@@ -12,7 +12,7 @@ use crate::trail::Trail;
 
 pub(crate) async fn migrate(options: MigrateOptions) -> Result<u8, Failure> {
     let MigrateOptions { from, policy, master_key_file, input, output_file, output } = options;
-    let loaded = load(&policy)?;
+    let loaded = load(&policy).await?;
     if loaded.policy.format() != Format::Json {
         return Err(Failure::new(2, "documents are JSON; leave `record.format` out of the policy"));
     }
@@ -21,7 +21,7 @@ pub(crate) async fn migrate(options: MigrateOptions) -> Result<u8, Failure> {
     match from {
         DocumentFormat::EaxScrypt => {
             let master = master_key(master_key_file.as_deref())?;
-            Trail::open()?.put(Action::Migrate, Outcome::Allowed, |event| event)?;
+            Trail::open().await?.put(Action::Migrate, Outcome::Allowed, |event| event)?;
             filter(&loaded, files, BATCH, output, |source| Box::new(Documents::new(source, master, limits, parallel())))
                 .await
         }

@@ -25,7 +25,7 @@ pub(crate) async fn protect(options: ProtectOptions) -> Result<u8, Failure> {
     // Nothing is committed here, so batches need not be large: small ones stay in the caches and keep
     // memory at a few dozen megabytes.
     let batch = BatchConfig { records: 1_000, bytes: 1024 * 1024 };
-    let loaded = load(&policy)?;
+    let loaded = load(&policy).await?;
     filter(&loaded, Files { input, output: output_file }, batch, output, |source| source).await
 }
 

@@ -24,7 +24,7 @@ use crate::trail::Trail;
 pub(crate) async fn reveal(options: RevealOptions) -> Result<u8, Failure> {
     match (options.format, &options.policy) {
         (Some(DocumentFormat::EaxScrypt), _) => {
-            let trail = Trail::open()?;
+            let trail = Trail::open().await?;
             let reason = reason(options.reason.as_deref(), &trail)?;
             let jsonl = options.jsonl.as_deref().unwrap_or("-");
             eax_scrypt::reveal(jsonl, options.master_key_file.as_deref(), &trail, &reason).await
@@ -34,7 +34,7 @@ pub(crate) async fn reveal(options: RevealOptions) -> Result<u8, Failure> {
             if jsonl.is_none() && subject.is_none() && record.is_none() && request.is_none() {
                 return Err(Failure::new(2, "say which records: --subject, --record FIELD=VALUE or --jsonl FILE"));
             }
-            let loaded = load(policy)?;
+            let loaded = load(policy).await?;
             let keys = loaded.keys()?;
             let trail = Trail::of_file(&keys.ring, &loaded.file.keys)?;
             let reason = reason(options.reason.as_deref(), &trail)?;

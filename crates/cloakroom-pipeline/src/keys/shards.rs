@@ -283,7 +283,7 @@ fn version_in(slot: &[u8; SLOT]) -> ShardVersion {
 
 #[cfg(test)]
 mod tests {
-    use cloakroom_crypto::RootKey;
+    use cloakroom_crypto::{KeyState, RootKey};
 
     use super::*;
 
@@ -324,12 +324,13 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("shards");
         let old = Arc::new(KeyRing::new(vec![RootKey::generate("").unwrap()]).unwrap());
-        let text = cloakroom_crypto::KeyFile::to_json(&old).unwrap();
+        let copies = old.roots().map(|key| SecretKey::from_bytes(*key.expose()));
+        let copies: Vec<_> = copies.map(|key| RootKey::new(key, "", KeyState::Active).unwrap()).collect();
         let shards = ShardFile::open(&path, Arc::clone(&old), true).unwrap();
         shards.make(9, 2).unwrap();
         let kid = *shards.key(9, 1).unwrap().unwrap().kid();
         let tag = shards.lookup_key().unwrap().tag(b"x");
-        let new = cloakroom_crypto::KeyFile::parse(&text).unwrap().rotated(RootKey::generate("").unwrap()).unwrap();
+        let new = KeyRing::new(copies).unwrap().rotated(RootKey::generate("").unwrap()).unwrap();
         assert_eq!(shards.rewrap(&new).unwrap(), u32::from(SHARDS) + 1);
         let new = Arc::new(new);
         let shards = ShardFile::open(&path, Arc::clone(&new), false).unwrap();

@@ -1,59 +1,53 @@
 //! `cloakroom keys`
 
+mod change;
+
 use std::collections::BTreeMap;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use cloakroom_crypto::{KeyId, KeyRing, KeyState, RootKey, envelope};
+use cloakroom_crypto::{KeyId, KeyRing, KeyState, envelope};
 use cloakroom_pipeline::audit::{Action, Outcome, Refusal, audit_keys};
 use cloakroom_pipeline::keys::receipt::Receipt;
-use cloakroom_pipeline::keys::shards::ShardFile;
 use cloakroom_pipeline::keys::subjects::{SubjectFiles, SubjectKeys};
 use cloakroom_pipeline::keys::table::TableCounts;
 use cloakroom_pipeline::keys::{self, Keys, KeysConfig};
 use cloakroom_pipeline::{ConnectorError, ErrorKind};
 use serde_json::json;
 
-use crate::args::{KeysCommand, Output};
+use crate::args::{KeyFileOptions, KeysCommand, Output};
 use crate::error::Failure;
 use crate::output;
+use crate::protectors::access_with;
 use crate::trail::Trail;
 
-pub(crate) fn keys(command: KeysCommand) -> Result<u8, Failure> {
+pub(crate) async fn keys(command: KeysCommand) -> Result<u8, Failure> {
     match command {
-        KeysCommand::Init { file } => init(file),
-        KeysCommand::Status { file, data, output } => status(file, data, output),
-        KeysCommand::Rotate { file, pseudonyms, output } => rotate(file, pseudonyms, output),
-        KeysCommand::Rewrap { file, output } => rewrap(file, output),
-        KeysCommand::Erase { subject, tenant, file } => erase(&subject, &tenant, file),
-        KeysCommand::Receipt { receipt: path, subject, tenant, file } => {
-            receipt(&path, subject.as_deref(), &tenant, file)
+        KeysCommand::Init { key_file, protection } => change::init(key_file, protection).await,
+        KeysCommand::Status { key_file, data, output } => status(&load(key_file).await?, data, output),
+        KeysCommand::Rotate { key_file, pseudonyms, output } => change::rotate(key_file, pseudonyms, output).await,
+        KeysCommand::Rewrap { key_file, protection, new_passphrase_file, output } => {
+            change::rewrap(key_file, protection, new_passphrase_file, output).await
         }
-        KeysCommand::ExportCheck { table, file, output } => export_check(table, file, output),
+        KeysCommand::Erase { subject, tenant, key_file } => {
+            let log = key_file.file.clone();
+            erase(&subject, &tenant, &load(key_file).await?, log.as_deref())
+        }
+        KeysCommand::Receipt { receipt: path, subject, tenant, key_file } => {
+            // Before anybody is asked for a passphrase.
+            let text = crate::load::read_text(&path)?;
+            receipt(&path, &text, subject.as_deref(), &tenant, &load(key_file).await?)
+        }
+        KeysCommand::ExportCheck { table, key_file, output } => export_check(table, &load(key_file).await?, output),
     }
 }
 
-fn init(file: Option<PathBuf>) -> Result<u8, Failure> {
-    let path = key_file(file)?;
-    let ring = keys::init(&path, &now())?;
-    let recorded =
-        Trail::of(&ring, Some(&path)).and_then(|trail| trail.put(Action::KeysInit, Outcome::Allowed, |event| event));
-    output::line(&format!("made {} with key {}", path.display(), ring.active_kid()));
-    if let Err(failure) = recorded {
-        // A log of an earlier ring that was lost: the new ring is of use all the same.
-        output::note(&format!("not on record: {}", failure.message()));
-    }
-    output::line("keep a copy in a safe place: what is encrypted with it cannot be read without it");
-    Ok(0)
-}
-
-fn status(file: Option<PathBuf>, data: Option<PathBuf>, output: Output) -> Result<u8, Failure> {
-    let keys = load(file)?;
+fn status(keys: &Keys, data: Option<PathBuf>, output: Output) -> Result<u8, Failure> {
     let ring = &keys.ring;
     let (counts, root) = match &keys.subjects {
         Some(files) if files.table.exists() || files.shards.exists() => {
-            let subjects = open(&keys, files)?;
+            let subjects = open(keys, files)?;
             let counts = subjects.table().counts()?;
             (Some(counts), Some(subjects.shards().root_kid()?))
         }
@@ -87,12 +81,17 @@ fn status(file: Option<PathBuf>, data: Option<PathBuf>, output: Output) -> Resul
         );
         let of_people =
             values.as_ref().map(|values| json!({ "values": values.of_people, "keys": values.people.len() }));
+        let protected_by = keys.protector.as_ref().map(|protector| protector.protection());
+        let protected_by = protected_by.map(|it| json!({ it.provider: it.settings }));
         output::json(
-            &json!({ "origin": keys.origin, "keys": versions, "people": subjects, "values_of_people": of_people }),
+            &json!({ "origin": keys.origin, "protected_by": protected_by, "keys": versions, "people": subjects,
+                              "values_of_people": of_people }),
         )?;
         return Ok(0);
     }
     output::line(&format!("key ring: {}", keys.origin));
+    let protected_by = keys.protector.as_ref().map_or_else(|| "nothing".to_owned(), |protector| protector.describe());
+    output::line(&format!("protected by: {protected_by}"));
     let mut header = vec!["KEY", "STATE", "CREATED", "USED FOR"];
     if values.is_some() {
         header.push("VALUES");
@@ -177,63 +176,12 @@ fn is_of_envelope(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"._-".contains(&byte)
 }
 
-fn rotate(file: Option<PathBuf>, pseudonyms: bool, output: Output) -> Result<u8, Failure> {
-    let path = key_file(file)?;
-    let ring = keys::read(&path)?;
-    let old = *ring.active_kid();
-    let mut ring = ring.rotated(RootKey::generate(now()).map_err(crypto)?).map_err(crypto)?;
-    if pseudonyms {
-        let active = *ring.active_kid();
-        ring = ring.with_pseudonyms_of(&active).map_err(crypto)?;
-    }
-    // The ring first: it has both keys, so whatever happens now, everything opens.
-    keys::replace(&path, &ring)?;
-    Trail::of(&ring, Some(&path))?.put(Action::Rotate, Outcome::Allowed, |event| event.count(1))?;
-    let ring = Arc::new(ring);
-    let rewrapped = rewrap_under(Arc::clone(&ring), &path)?;
-    if output == Output::Json {
-        output::json(
-            &json!({ "active": ring.active_kid().as_str(), "retired": old.as_str(), "rewrapped": rewrapped }),
-        )?;
-    } else {
-        output::line(&format!("key {} is active, key {old} is retired", ring.active_kid()));
-        output::line(&format!("{} shard keys were wrapped anew; no data was touched", output::grouped(rewrapped)));
-        output::line("keep a copy of the key file, and start programs that run again");
-    }
-    Ok(0)
-}
-
-fn rewrap(file: Option<PathBuf>, output: Output) -> Result<u8, Failure> {
-    let path = key_file(file)?;
-    let ring = Arc::new(keys::read(&path)?);
-    Trail::of(&ring, Some(&path))?.put(Action::Rewrap, Outcome::Allowed, |event| event)?;
-    let rewrapped = rewrap_under(ring, &path)?;
-    if output == Output::Json {
-        output::json(&json!({ "rewrapped": rewrapped }))?;
-    } else {
-        output::line(&format!("{} shard keys were wrapped anew", output::grouped(rewrapped)));
-    }
-    Ok(0)
-}
-
-/// Wraps the shard file beside a key file under the active root key.
-fn rewrap_under(ring: Arc<KeyRing>, key_file: &Path) -> Result<u64, Failure> {
-    let files = SubjectFiles::beside(key_file);
-    if !files.shards.exists() {
-        return Ok(0);
-    }
-    let shards = ShardFile::open(&files.shards, Arc::clone(&ring), false)?;
-    Ok(u64::from(shards.rewrap(&ring)?))
-}
-
-fn erase(subject: &str, tenant: &str, file: Option<PathBuf>) -> Result<u8, Failure> {
-    let trail_file = file.clone();
-    let keys = load(file)?;
-    let trail = Trail::of(&keys.ring, trail_file.as_deref())?;
+fn erase(subject: &str, tenant: &str, keys: &Keys, key_file: Option<&Path>) -> Result<u8, Failure> {
+    let trail = Trail::of(&keys.ring, key_file)?;
     let pseudonym = trail.log().subject(subject)?;
     let put = |outcome| trail.put(Action::Erase, outcome, |event| event.subject(pseudonym.clone()));
-    let files = subject_files(&keys)?;
-    let subjects = open(&keys, files)?;
+    let files = subject_files(keys)?;
+    let subjects = open(keys, files)?;
     let time = now();
     let signer = keys.ring.audit_key().map_err(crypto)?;
     put(Outcome::Allowed)?;
@@ -270,12 +218,10 @@ fn erase(subject: &str, tenant: &str, file: Option<PathBuf>) -> Result<u8, Failu
     }
 }
 
-fn receipt(path: &Path, subject: Option<&str>, tenant: &str, file: Option<PathBuf>) -> Result<u8, Failure> {
+fn receipt(path: &Path, text: &str, subject: Option<&str>, tenant: &str, keys: &Keys) -> Result<u8, Failure> {
     let shown = path.display();
-    let text = crate::load::read_text(path)?;
     let receipt: Receipt =
-        serde_json::from_str(&text).map_err(|_| Failure::new(2, format!("{shown}: not a receipt of an erasure")))?;
-    let keys = load(file)?;
+        serde_json::from_str(text).map_err(|_| Failure::new(2, format!("{shown}: not a receipt of an erasure")))?;
     let ours = audit_keys(&keys.ring)?.iter().any(|key| key.public_key().to_string() == receipt.public_key);
     if !receipt.is_genuine() {
         output::line(&format!("{shown}: not as it was signed"));
@@ -289,7 +235,7 @@ fn receipt(path: &Path, subject: Option<&str>, tenant: &str, file: Option<PathBu
         return Ok(1);
     }
     if let Some(subject) = subject
-        && !receipt.is_of(&open(&keys, subject_files(&keys)?)?.owner(tenant, subject))
+        && !receipt.is_of(&open(keys, subject_files(keys)?)?.owner(tenant, subject))
     {
         output::line(&format!("{shown}: genuine, but about somebody else"));
         return Ok(1);
@@ -299,13 +245,12 @@ fn receipt(path: &Path, subject: Option<&str>, tenant: &str, file: Option<PathBu
     Ok(0)
 }
 
-fn export_check(table: Option<PathBuf>, file: Option<PathBuf>, output: Output) -> Result<u8, Failure> {
-    let keys = load(file)?;
-    let mut files = subject_files(&keys)?.clone();
+fn export_check(table: Option<PathBuf>, keys: &Keys, output: Output) -> Result<u8, Failure> {
+    let mut files = subject_files(keys)?.clone();
     if let Some(table) = table {
         files.table = table;
     }
-    let check = open(&keys, &files)?.check()?;
+    let check = open(keys, &files)?.check()?;
     if output == Output::Json {
         output::json(&json!({ "open": check.open, "destroyed": check.destroyed, "damaged": check.damaged }))?;
     } else {
@@ -330,12 +275,12 @@ fn key_file(file: Option<PathBuf>) -> Result<PathBuf, Failure> {
     }
 }
 
-fn load(file: Option<PathBuf>) -> Result<Keys, Failure> {
-    if let Some(path) = file {
-        let subjects = SubjectFiles::beside(&path);
-        return Ok(Keys::new(keys::read(&path)?, path.display().to_string(), Some(subjects))?);
+async fn load(options: KeyFileOptions) -> Result<Keys, Failure> {
+    let access = access_with(options.passphrase_file);
+    if let Some(path) = options.file {
+        return Ok(Keys::of_file(&path, None, &access).await?);
     }
-    match keys::load(&KeysConfig::default())? {
+    match keys::load(&KeysConfig::default(), &access).await? {
         Some(keys) => Ok(keys),
         None => {
             let path = keys::key_file(&KeysConfig::default())?;

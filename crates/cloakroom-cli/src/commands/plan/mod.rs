@@ -23,7 +23,7 @@ use crate::load::{Loaded, load};
 use crate::output;
 
 pub(crate) async fn plan(options: PlanOptions) -> Result<u8, Failure> {
-    let (old, new) = (load(&options.old)?, load(&options.new)?);
+    let (old, new) = (load(&options.old).await?, load(&options.new).await?);
     let mut plan = Plan::new(&old, &new);
     // A sample that is not there is a mistake of whoever typed its name, like a policy that is not there.
     let usage = |error: ConnectorError| Failure::new(2, format!("sample: {error}"));

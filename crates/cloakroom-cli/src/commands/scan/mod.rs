@@ -30,6 +30,7 @@ use cloakroom_pipeline::keys::{self, KeysConfig};
 use crate::args::{ScanFormat, ScanOptions};
 use crate::error::Failure;
 use crate::progress::Meter;
+use crate::protectors::access;
 use crate::{output, rule_files};
 use accept::{Baseline, BaselineWriter};
 use files::{Event, Targets};
@@ -39,7 +40,7 @@ use report::Report;
 const ADVICE: &str =
     "make a key ring with `cloakroom keys init`, set CLOAKROOM_KEY, or name a key file with --fingerprint-key";
 
-pub(crate) fn scan(options: ScanOptions) -> Result<u8, Failure> {
+pub(crate) async fn scan(options: ScanOptions) -> Result<u8, Failure> {
     let custom = rule_files::load(&options.rules)?;
     let selection = selection(&options, custom);
     let detector = Detector::new(&selection).map_err(|message| Failure::new(2, message))?;
@@ -49,7 +50,6 @@ pub(crate) fn scan(options: ScanOptions) -> Result<u8, Failure> {
         return messages::scan(&detector, &options.paths, &options.text_field, threads);
     }
 
-    let key = fingerprint_key(&options)?;
     let rules: Vec<&Rule> = built_in().iter().chain(&selection.custom).collect();
     let allow = accept::allow_list(options.allow.as_deref(), &rules)?;
     let needs = [
@@ -57,6 +57,7 @@ pub(crate) fn scan(options: ScanOptions) -> Result<u8, Failure> {
         (options.baseline.is_some(), "--baseline compares fingerprints"),
         (options.write_baseline.is_some(), "--write-baseline stores fingerprints"),
     ];
+    let key = fingerprint_key(&options, needs.iter().any(|(needed, _)| *needed)).await?;
     let kid = match (&key, needs.iter().find(|(needed, _)| *needed)) {
         (Some(key), _) => key.kid().to_string(),
         (None, None) => String::new(),
@@ -103,13 +104,24 @@ fn targets(paths: &[PathBuf]) -> Vec<PathBuf> {
     }
 }
 
-fn fingerprint_key(options: &ScanOptions) -> Result<Option<PseudonymKey>, Failure> {
-    let ring = match &options.fingerprint_key {
-        Some(file) => keys::read(file)?.into(),
-        None => match keys::load(&KeysConfig::default())? {
-            Some(keys) => keys.ring,
-            None => return Ok(None),
-        },
+/// The key of fingerprints. Where nobody asked for them, a key ring that cannot be opened is no reason to end.
+async fn fingerprint_key(options: &ScanOptions, needed: bool) -> Result<Option<PseudonymKey>, Failure> {
+    let mut access = access();
+    let ring = if let Some(file) = &options.fingerprint_key {
+        keys::read(file, &access).await?.0.into()
+    } else {
+        if !needed {
+            access.passphrase.ask = None;
+        }
+        match keys::load(&KeysConfig::default(), &access).await {
+            Ok(Some(keys)) => keys.ring,
+            Ok(None) => return Ok(None),
+            Err(error) if !needed => {
+                output::note(&format!("no fingerprints: {error}"));
+                return Ok(None);
+            }
+            Err(error) => return Err(error.into()),
+        }
     };
     Ok(Some(ring.fingerprint_key("scan").map_err(ConnectorError::from)?))
 }

@@ -1,20 +1,17 @@
 //! One request and its answer. Nothing of an answer's body and nothing of an address's query enters an
 //! error: servers echo values in both.
 
-use std::error::Error;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use cloakroom_crypto::ExposeSecret;
 use cloakroom_pipeline::config::Template;
 use cloakroom_pipeline::error::{ConnectorError, ErrorKind};
-use reqwest::header::{ACCEPT, AUTHORIZATION, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
+use reqwest::header::{ACCEPT, AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
 use reqwest::{Client, Response, StatusCode, Url, redirect};
 
 use super::config::{Auth, Config};
-
-/// How long a server may ask to wait.
-const LONGEST_WAIT: Duration = Duration::from_secs(300);
+use crate::http::{self, Words};
 
 /// Redirects that are followed, one after the other.
 const REDIRECTS: usize = 10;
@@ -51,12 +48,8 @@ impl Api {
             let here = url.origin() == origin && url.username().is_empty() && url.password().is_none();
             if here && attempt.previous().len() <= REDIRECTS { attempt.follow() } else { attempt.stop() }
         });
-        let client = Client::builder()
-            .tls_backend_preconfigured(crate::tls::client(&config.tls)?)
-            .no_proxy()
+        let client = http::client(&config.tls)?
             .redirect(follow)
-            .referer(false)
-            .user_agent(concat!("cloakroom/", env!("CARGO_PKG_VERSION")))
             .connect_timeout(timeout)
             // Counts anew with every part that arrives: a large page over a slow line is no failure.
             .read_timeout(timeout)
@@ -101,42 +94,17 @@ impl Api {
         Ok(body.freeze())
     }
 
-    /// Says what kind of failure it is. The library's own text would hold the address.
+    /// Says what kind of failure it is.
     fn transport(&self, error: &reqwest::Error) -> ConnectorError {
-        if error.is_timeout() {
-            return ConnectorError::unavailable(format!("no answer within {} s (`timeout_s`)", self.timeout_s));
-        }
-        if error.is_redirect() || error.is_builder() {
-            return ConnectorError::configuration("the server redirects to something that is no address");
-        }
-        if let Some(tls) = causes(error).find_map(|cause| cause.downcast_ref::<rustls::Error>()) {
-            return match tls {
-                rustls::Error::InvalidCertificate(_) => ConnectorError::configuration(
-                    "the server's certificate is not trusted; check `tls.ca_file`, the host name in `url` and the certificate's dates",
-                ),
-                _ => ConnectorError::unavailable("the TLS connection failed"),
-            };
-        }
-        let io = causes(error).find_map(|cause| cause.downcast_ref::<std::io::Error>());
-        let why = io.map_or_else(String::new, |io| format!(" ({})", io.kind()));
-        ConnectorError::unavailable(match error {
-            _ if error.is_dns() => "the host name in `url` cannot be looked up".to_owned(),
-            _ if error.is_connect() => format!("cannot connect{why}"),
-            _ if error.is_body() || error.is_decode() => format!("the response broke off{why}"),
-            _ => format!("the connection failed{why}"),
-        })
+        http::transport(
+            error,
+            &Words {
+                timeout: &format!("within {} s (`timeout_s`)", self.timeout_s),
+                address: "`url`",
+                certificate: "`tls.ca_file`",
+            },
+        )
     }
-}
-
-/// An error and what caused it. `source` of an `io::Error` skips the error that it wraps.
-fn causes<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
-    std::iter::successors(Some(error), |error| {
-        let error: &'a (dyn Error + 'static) = *error;
-        match error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref) {
-            Some(wrapped) => Some(wrapped as &(dyn Error + 'static)),
-            None => error.source(),
-        }
-    })
 }
 
 /// The error for an answer that is not a page.
@@ -149,7 +117,7 @@ fn refusal(status: StatusCode, headers: &HeaderMap) -> ConnectorError {
         ),
         408 | 425 | 429 | 500.. => {
             let mut error = ConnectorError::unavailable(format!("the server answers {code}"));
-            error.retry_after = headers.get(RETRY_AFTER).and_then(|value| wait(value, SystemTime::now()));
+            error.retry_after = http::retry_after(headers);
             error
         }
         300..=399 => ConnectorError::configuration(format!(
@@ -158,16 +126,6 @@ fn refusal(status: StatusCode, headers: &HeaderMap) -> ConnectorError {
         )),
         _ => ConnectorError::configuration(format!("the server answers {code}; check `url` and `pagination`")),
     }
-}
-
-/// `Retry-After`: seconds, or a date (RFC 9110, section 10.2.3).
-fn wait(value: &HeaderValue, now: SystemTime) -> Option<Duration> {
-    let text = value.to_str().ok()?.trim();
-    let asked = match text.parse::<u64>() {
-        Ok(seconds) => Duration::from_secs(seconds),
-        Err(_) => httpdate::parse_http_date(text).ok()?.duration_since(now).unwrap_or_default(),
-    };
-    Some(asked.min(LONGEST_WAIT))
 }
 
 /// The headers of every request, credentials included.
@@ -232,24 +190,6 @@ fn header_value(setting: &str, prefix: &str, template: &Template) -> Result<Head
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_wait_is_seconds_or_a_date_and_bounded() {
-        let now = httpdate::parse_http_date("Wed, 21 Oct 2026 07:28:00 GMT").unwrap();
-        for (text, expected) in [
-            ("0", Some(0)),
-            (" 17 ", Some(17)),
-            ("999999", Some(300)),
-            ("Wed, 21 Oct 2026 07:28:30 GMT", Some(30)),
-            ("Wed, 21 Oct 2026 09:28:30 GMT", Some(300)),
-            ("Wed, 21 Oct 2020 07:28:30 GMT", Some(0)),
-            ("soon", None),
-            ("-1", None),
-        ] {
-            let value = HeaderValue::from_str(text).unwrap();
-            assert_eq!(wait(&value, now), expected.map(Duration::from_secs), "{text}");
-        }
-    }
 
     #[test]
     fn the_status_decides_what_happens() {
