@@ -37,6 +37,8 @@ impl SourceConfig {
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum SinkConfig {
+    /// An index of Elasticsearch or OpenSearch.
+    Elasticsearch(Box<sinks::elasticsearch::Config>),
     /// A file or standard output.
     File(sinks::file::Config),
     /// A PostgreSQL table.
@@ -49,6 +51,7 @@ impl SinkConfig {
     /// Builds the sink; does not connect.
     pub(crate) fn build(&self, context: &SinkContext) -> Result<Box<dyn Sink>, ConnectorError> {
         match self {
+            Self::Elasticsearch(config) => sinks::elasticsearch::build(config, context),
             Self::File(config) => sinks::file::build(config, context),
             Self::Postgres(config) => sinks::postgres::build(config, context),
             Self::Sqlite(config) => sinks::sqlite::build(config, context),

@@ -1,5 +1,6 @@
 //! Where records are kept.
 
+pub mod elasticsearch;
 pub mod file;
 mod key;
 pub mod postgres;

@@ -67,6 +67,19 @@ impl Policy {
         &self.columns
     }
 
+    /// Where protected values stand in protected records, in dotted form with `*` for any name, and how they were protected:
+    /// `cards.number` for `cards[*].number`.
+    #[must_use]
+    pub fn protected_places(&self) -> Vec<(String, String)> {
+        let mut places = Vec::new();
+        self.root.delivered(self.flatten.as_deref()).each_rule("", &mut |path, rule| {
+            if let Some(how) = rule.description.as_ref().filter(|how| *how != "drop") {
+                places.push((path.to_owned(), how.clone()));
+            }
+        });
+        places
+    }
+
     /// What happens to fields that the policy does not name.
     #[must_use]
     pub fn unlisted(&self) -> Unlisted {

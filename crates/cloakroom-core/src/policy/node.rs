@@ -177,6 +177,23 @@ impl Node {
         }
     }
 
+    /// Calls `each` with every rule and its place in dotted form, elements of arrays by the array's name.
+    pub(crate) fn each_rule(&self, path: &str, each: &mut dyn FnMut(&str, &FieldRule)) {
+        if let Some(rule) = &self.rule {
+            each(path, rule);
+        }
+        let below = |name: &str| if path.is_empty() { name.to_owned() } else { format!("{path}.{name}") };
+        for (name, child) in &self.members {
+            child.each_rule(&below(name), each);
+        }
+        if let Some(any) = &self.any_member {
+            any.each_rule(&below("*"), each);
+        }
+        for child in self.elements.iter().map(|(_, node)| node).chain(self.any_element.as_deref()) {
+            child.each_rule(path, each);
+        }
+    }
+
     /// The place in protected records of the one value that a path names, and its rule.
     pub(crate) fn delivered_path(
         &self,

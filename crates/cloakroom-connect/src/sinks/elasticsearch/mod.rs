@@ -1,0 +1,299 @@
+//! Documents into an index of Elasticsearch (7, 8) or OpenSearch (2, 3).
+//!
+//! - `server`: requests, credentials, what a status means
+//! - `mapping`: what the policy knows about fields, as the server's mapping: what is encrypted is kept and not searched
+//! - `bulk`: batches as requests of bounded size, an outcome for each document
+//! - `ledger`: what was delivered, as documents beside the index
+//!
+//! ```text
+//! write    _bulk: every document under an `_id` of its own, so that writing it again changes nothing
+//! commit   the ledger's document moves; if it moved under somebody else's hand, the run stops
+//! ```
+//!
+//! The server has no transactions: what a run wrote before it died is there, and the next run writes it again under the same
+//! ids. A batch that failed in the middle goes on where it was.
+
+mod bulk;
+mod ledger;
+mod mapping;
+mod server;
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use cloakroom_core::{Object, Policy, ProtectedRecord, Value};
+use cloakroom_pipeline::config::Template;
+use cloakroom_pipeline::error::ConnectorError;
+use cloakroom_pipeline::sink::{Ledger, RowOutcome, Sink, SinkBatch};
+use cloakroom_pipeline::source::Progress;
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use crate::context::SinkContext;
+use crate::tls::TlsConfig;
+use bulk::Bulk;
+use ledger::EsLedger;
+use server::Server;
+
+/// An index of Elasticsearch or OpenSearch.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// Where the server is: `https://search.example:9200`.
+    pub url: Template,
+    /// The index, or an alias or data stream that is written to.
+    pub index: String,
+    /// The field of protected records whose value becomes the document's `_id`. Records without one get a field with
+    /// `set: uuid`, which is the same when a record comes again.
+    pub id: String,
+    /// What is done when there is a document with this `_id`.
+    #[serde(default)]
+    pub on_existing: OnExisting,
+    /// What is made before the first document (default: the index).
+    #[serde(default)]
+    pub create: Create,
+    /// Primary shards of an index that is made (default: as the server decides).
+    pub shards: Option<u32>,
+    /// Copies of each shard of an index that is made (default: as the server decides).
+    pub replicas: Option<u32>,
+    /// How to prove who writes.
+    pub auth: Option<Auth>,
+    /// Bodies of requests are compressed with gzip.
+    #[serde(default)]
+    pub compress: bool,
+    /// The most bytes of one request before compression (default 5 MiB). The server's own limit is 100 MB, and less with
+    /// some providers.
+    #[serde(default = "five_mebibytes")]
+    pub max_request_bytes: usize,
+    /// Requests under way at once (default 2).
+    #[serde(default = "two")]
+    pub concurrency: usize,
+    /// Seconds to wait for a connection, and for each next part of an answer.
+    #[serde(default = "thirty")]
+    pub timeout_s: u64,
+    /// Which certificates are trusted.
+    #[serde(default)]
+    pub tls: TlsConfig,
+}
+
+fn five_mebibytes() -> usize {
+    5 * 1024 * 1024
+}
+
+fn two() -> usize {
+    2
+}
+
+fn thirty() -> u64 {
+    30
+}
+
+/// What is done when there is a document with this `_id`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum OnExisting {
+    /// The record takes its place.
+    #[default]
+    Replace,
+    /// It stays; the record counts as a duplicate.
+    Keep,
+}
+
+/// What is made before the first document.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Create {
+    /// The index, with a mapping for the fields that the policy names; to an index that is there, fields that it lacks.
+    #[default]
+    Index,
+    /// An index template for `index` and all names that begin with it and a hyphen: for data streams and rollover.
+    Template,
+    /// Nothing.
+    None,
+}
+
+/// How to prove who writes.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Auth {
+    /// User and password.
+    Basic(Basic),
+    /// An API key as Elasticsearch gives it in `encoded`.
+    ApiKey(Template),
+    /// A bearer token.
+    Bearer(Template),
+}
+
+/// User and password.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Basic {
+    /// The user.
+    pub user: Template,
+    /// The password.
+    pub password: Template,
+}
+
+/// Builds the sink.
+///
+/// # Errors
+/// When the configuration does not make sense, by itself or with the policy.
+pub fn build(config: &Config, context: &SinkContext) -> Result<Box<dyn Sink>, ConnectorError> {
+    sink(config, context).map_err(|error| error.context("elasticsearch"))
+}
+
+fn sink(config: &Config, context: &SinkContext) -> Result<Box<dyn Sink>, ConnectorError> {
+    // https://www.elastic.co/guide/en/elasticsearch/reference/current/indices-create-index.html
+    let is_name = !config.index.is_empty()
+        && config.index.len() <= 255
+        && !config.index.starts_with(['-', '_', '+', '.'])
+        && config
+            .index
+            .bytes()
+            .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'-' | b'_' | b'.'));
+    if !is_name {
+        return Err(ConnectorError::configuration(
+            "`index` takes small letters, digits, `-`, `_` and `.`, and begins with a letter or digit",
+        ));
+    }
+    if config.max_request_bytes < 1024 || config.concurrency == 0 {
+        return Err(ConnectorError::configuration("`max_request_bytes` is at least 1024, `concurrency` at least 1"));
+    }
+    mapping::check_id(&config.id, &context.policy)?;
+    let server = Arc::new(Server::new(config)?);
+    Ok(Box::new(ElasticsearchSink {
+        bulk: Bulk::new(config, Arc::clone(&server)),
+        ledger: EsLedger::new(&context.pipeline, &config.index),
+        config: config.clone(),
+        policy: Arc::clone(&context.policy),
+        server,
+        staged: None,
+        in_doubt: None,
+        partial: None,
+    }))
+}
+
+struct ElasticsearchSink {
+    config: Config,
+    policy: Arc<Policy>,
+    server: Arc<Server>,
+    bulk: Bulk,
+    ledger: EsLedger,
+    /// A batch that is written, for the ledger.
+    staged: Option<Staged>,
+    /// A batch whose commit got no answer: it may have happened.
+    in_doubt: Option<Staged>,
+    /// A batch that failed in the middle, with the outcomes it had by then.
+    partial: Option<Partial>,
+}
+
+#[derive(Clone)]
+struct Staged {
+    progress: Progress,
+    outcomes: Vec<RowOutcome>,
+}
+
+struct Partial {
+    /// Held, so that no other batch can stand at the same address.
+    records: Arc<Vec<ProtectedRecord>>,
+    outcomes: Vec<Option<RowOutcome>>,
+}
+
+impl ElasticsearchSink {
+    /// The outcomes of a batch that the ledger has already.
+    async fn known(&mut self, batch: &SinkBatch) -> Result<Option<Vec<RowOutcome>>, ConnectorError> {
+        let Progress::Position { partition, position } = &batch.progress else { return Ok(None) };
+        if self.ledger.position(&self.server, partition).await?.as_deref() != Some(position) {
+            return Ok(None);
+        }
+        let count = batch.records.len();
+        let doubt = self.in_doubt.take_if(|doubt| doubt.progress == batch.progress && doubt.outcomes.len() == count);
+        Ok(Some(doubt.map_or_else(|| vec![RowOutcome::Duplicate; count], |doubt| doubt.outcomes)))
+    }
+
+    async fn write_all(&mut self, batch: &SinkBatch) -> Result<Vec<RowOutcome>, ConnectorError> {
+        if let Some(known) = self.known(batch).await? {
+            return Ok(known);
+        }
+        let mut outcomes = match self.partial.take() {
+            Some(partial) if Arc::ptr_eq(&partial.records, &batch.records) => partial.outcomes,
+            _ => vec![None; batch.records.len()],
+        };
+        let result = self.bulk.write(&batch.records, &mut outcomes).await;
+        match result {
+            Ok(()) => Ok(outcomes.into_iter().map(|outcome| outcome.unwrap_or(RowOutcome::Duplicate)).collect()),
+            Err(error) => {
+                self.partial = Some(Partial { records: Arc::clone(&batch.records), outcomes });
+                Err(error)
+            }
+        }
+    }
+
+    async fn look(&self) -> Result<String, ConnectorError> {
+        let name = self.server.greet().await?;
+        let index = &self.config.index;
+        Ok(match (self.server.mapping(index).await?, self.config.create) {
+            (Some(_), _) => format!("{name}: index {index} is there"),
+            (None, Create::Index) => format!("{name}: index {index} will be made"),
+            (None, Create::Template) => format!("{name}: a template for {index} will be made"),
+            (None, Create::None) => return Err(mapping::missing(index)),
+        })
+    }
+}
+
+#[async_trait]
+impl Ledger for ElasticsearchSink {
+    async fn position(&mut self, partition: &str) -> Result<Option<String>, ConnectorError> {
+        let position = self.ledger.read(&self.server, partition).await;
+        position.map_err(|error| error.context("elasticsearch"))
+    }
+}
+
+#[async_trait]
+impl Sink for ElasticsearchSink {
+    async fn open(&mut self) -> Result<(), ConnectorError> {
+        let Self { server, config, policy, .. } = self;
+        let opened = async {
+            server.greet().await?;
+            mapping::prepare(server, config, policy).await
+        };
+        opened.await.map_err(|error| error.context("elasticsearch"))?;
+        self.ledger.forget();
+        Ok(())
+    }
+
+    async fn write(&mut self, batch: &SinkBatch) -> Result<Vec<RowOutcome>, ConnectorError> {
+        self.staged = None;
+        let outcomes = self.write_all(batch).await.map_err(|error| error.context("elasticsearch"))?;
+        self.staged = Some(Staged { progress: batch.progress.clone(), outcomes: outcomes.clone() });
+        Ok(outcomes)
+    }
+
+    async fn commit(&mut self) -> Result<(), ConnectorError> {
+        let Some(staged) = self.staged.take() else { return Ok(()) };
+        if let Progress::Position { partition, position } = &staged.progress
+            && let Err(error) = self.ledger.advance(&self.server, partition, position).await
+        {
+            self.ledger.forget();
+            self.in_doubt = Some(staged);
+            return Err(error.context("elasticsearch"));
+        }
+        self.in_doubt = None;
+        Ok(())
+    }
+
+    async fn close(&mut self) -> Result<(), ConnectorError> {
+        self.staged = None;
+        // Whoever looks after the run sees what it wrote.
+        self.server.refresh(&self.config.index).await.map_err(|error| error.context("elasticsearch"))
+    }
+
+    async fn check(&mut self) -> Result<String, ConnectorError> {
+        self.look().await.map_err(|error| error.context("elasticsearch"))
+    }
+
+    async fn find(&mut self, member: &str, values: &[Value], limit: usize) -> Result<Vec<Object>, ConnectorError> {
+        let found = self.server.search(&self.config.index, member, values, limit).await;
+        found.map_err(|error| error.context("elasticsearch"))
+    }
+}
