@@ -5,7 +5,7 @@
 # NAME into SERVICES. Everything a service keeps between two calls stands in `target/test-servers/run/NAME/`.
 set -euo pipefail
 
-SERVICES=(postgres python)
+SERVICES=(postgres python moto)
 
 ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)
 STATE=$ROOT/target/test-servers
@@ -18,6 +18,9 @@ MAVEN_POSTGRES_VERSION=18.1.0
 
 # What the second implementation of `eax-scrypt` documents needs.
 PYPI_EAX_SCRYPT=(pycryptodome==4.4.0 scrypt==0.9.4)
+
+# AWS as a server: KMS. Its data is in memory.
+MOTO_VERSION=5.2.1
 
 usage() {
     cat <<'HELP'
@@ -37,7 +40,8 @@ Instances of PostgreSQL for one test alone; NAME is made of letters, digits, '-'
   postgres-kill NAME     SIGKILL; returns when no process of it is left
   postgres-stop NAME     fast shutdown; removes its data
 
-Services: postgres; python (no server: a Python with pycryptodome and scrypt in target/)
+Services: postgres; python (no server: a Python with pycryptodome and scrypt in target/);
+moto (AWS, as far as the tests need it; keeps nothing when it stops)
 
 Environment:
   CLOAKROOM_TEST_PG_BIN     folder with initdb, pg_ctl and postgres to use
@@ -466,25 +470,31 @@ python_packages() { printf '%s\n' "$STATE/python/packages"; }
 
 python_ready() { have python3 && PYTHONPATH=$(python_packages) python3 -c 'import scrypt, Crypto.Cipher.AES' >/dev/null 2>&1; }
 
-python_start() {
-    local work pip
-    if python_ready; then return 0; fi
-    have python3 || die "python: no python3 here; install one (Debian: python3)"
+# pip_bring SERVICE PACKAGE…: brings packages into target/test-servers/SERVICE/packages, in the place of what is there.
+pip_bring() {
+    local service=$1 work pip
+    shift
+    have python3 || die "$service: no python3 here; install one (Debian: python3)"
     mkdir -p "$STATE"
     work=$(mktemp -d "$STATE/bring.XXXXXX")
     pip=(python3 -m pip)
     if ! "${pip[@]}" --version >/dev/null 2>&1; then
-        say "python: python3 has no pip, making a virtual environment for it"
-        python3 -m venv "$work/venv" >&2 || die "python: no pip and no venv"
+        say "$service: python3 has no pip, making a virtual environment for it"
+        python3 -m venv "$work/venv" >&2 || die "$service: no pip and no venv"
         pip=("$work/venv/bin/python" -m pip)
     fi
-    say "python: bringing ${PYPI_EAX_SCRYPT[*]} with pip"
+    say "$service: bringing $* with pip"
     PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_ROOT_USER_ACTION=ignore \
-        "${pip[@]}" install -q --only-binary=:all: --target "$work/packages" "${PYPI_EAX_SCRYPT[@]}" >&2 ||
-        die "python: pip could not bring ${PYPI_EAX_SCRYPT[*]}"
-    rm -rf "$STATE/python" "$work/venv"
-    mv "$work" "$STATE/python"
-    chmod 755 "$STATE/python"
+        "${pip[@]}" install -q --only-binary=:all: --target "$work/packages" "$@" >&2 ||
+        die "$service: pip could not bring $*"
+    rm -rf "${STATE:?}/$service" "$work/venv"
+    mv "$work" "$STATE/$service"
+    chmod 755 "$STATE/$service"
+}
+
+python_start() {
+    if python_ready; then return 0; fi
+    pip_bring python "${PYPI_EAX_SCRYPT[@]}"
     python_ready || die "python: the packages do not load"
 }
 
@@ -497,6 +507,78 @@ python_env() {
     if ! python_ready; then return 0; fi
     printf 'export CLOAKROOM_TEST_PYTHON=%q\n' "$(command -v python3)"
     printf 'export CLOAKROOM_TEST_PYTHONPATH=%q\n' "$(python_packages)"
+}
+
+# --- moto ------------------------------------------------------------------------------------------------------------
+# https://docs.getmoto.org: AWS as others wrote it down, in memory. One instance; its account is 000000000000.
+
+moto_dir() { printf '%s\n' "$STATE/run/moto/main"; }
+
+moto_packages() { printf '%s\n' "$STATE/moto/packages"; }
+
+moto_ready() {
+    have python3 && PYTHONPATH=$(moto_packages) python3 -c \
+        "import moto.server, flask; assert moto.__version__ == '$MOTO_VERSION'" >/dev/null 2>&1
+}
+
+moto_url() { printf 'http://127.0.0.1:%s\n' "$(cat "$(moto_dir)/port")"; }
+
+# True when the server runs. A process that got the same number later is not taken for it.
+moto_running() {
+    local pid
+    [[ -s $(moto_dir)/pid && -s $(moto_dir)/port ]] || return 1
+    pid=$(cat "$(moto_dir)/pid")
+    alive "$pid" || return 1
+    if [[ -r /proc/$pid/cmdline ]]; then
+        [[ $(tr '\0' ' ' <"/proc/$pid/cmdline") == *moto.server* ]]
+    else
+        [[ $(ps -o args= -p "$pid") == *moto.server* ]]
+    fi
+}
+
+moto_start() {
+    local run port tries
+    if moto_running; then
+        say "moto: runs already"
+        return 0
+    fi
+    moto_ready || pip_bring moto "moto[server]==$MOTO_VERSION"
+    moto_ready || die "moto: the packages do not load"
+    run=$(moto_dir)
+    mkdir -p "$run"
+    port=$(free_port)
+    PYTHONPATH=$(moto_packages) MOTO_ACCOUNT_ID=000000000000 \
+        python3 -m moto.server -H 127.0.0.1 -p "$port" </dev/null >"$run/server.log" 2>&1 &
+    printf '%s\n' "$!" >"$run/pid"
+    printf '%s\n' "$port" >"$run/port"
+    for tries in {1..600}; do
+        if (exec 3<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null; then
+            say "moto: runs on port $port, process $(cat "$run/pid"), log $run/server.log"
+            return 0
+        fi
+        moto_running || break
+        sleep 0.1
+    done
+    tail -n 20 "$run/server.log" >&2
+    die "moto: does not start (looked $tries times)"
+}
+
+moto_stop_all() {
+    local pid
+    if moto_running; then
+        pid=$(cat "$(moto_dir)/pid")
+        kill -TERM "$pid" 2>/dev/null || true
+        wait_gone 10 "$pid" || kill -KILL "$pid" 2>/dev/null || true
+        say "moto: stopped"
+    fi
+    rm -rf "$(moto_dir)"
+}
+
+moto_status() { if moto_running; then echo "moto: runs, $(moto_url), process $(cat "$(moto_dir)/pid")"; else echo "moto: none"; fi; }
+
+moto_env() {
+    if ! moto_running; then return 0; fi
+    printf 'export CLOAKROOM_TEST_AWS_URL=%q\n' "$(moto_url)"
 }
 
 # --- Commands -------------------------------------------------------------------------------------------------------

@@ -8,6 +8,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use cloakroom_connect::vault_transit::VaultTransit;
 use cloakroom_crypto::{ExposeSecret, Protection, SecretString};
 use cloakroom_pipeline::keys::passphrase::{Passphrase, with_new_passphrase};
+#[cfg(not(feature = "aws"))]
+use cloakroom_pipeline::keys::protect::Provider;
 use cloakroom_pipeline::keys::protect::{
     Access, NEW_PASSPHRASE_VARIABLE, PASSPHRASE_VARIABLE, PassphraseSource, Providers, RootProtector,
 };
@@ -18,7 +20,33 @@ use crate::args::{ProtectBy, ProtectionOptions};
 use crate::error::Failure;
 
 /// All of them.
-const PROVIDERS: Providers = &[&Passphrase, &VaultTransit];
+const PROVIDERS: Providers = &[
+    &Passphrase,
+    &VaultTransit,
+    #[cfg(feature = "aws")]
+    &cloakroom_aws::kms::AwsKms,
+    #[cfg(not(feature = "aws"))]
+    &without_aws::AwsKms,
+];
+
+/// Stands in for AWS in a program that was built without it, to say so.
+#[cfg(not(feature = "aws"))]
+mod without_aws {
+    use super::{Access, Arc, ConnectorError, Provider, RootProtector, Value};
+
+    pub(super) struct AwsKms;
+
+    #[async_trait::async_trait]
+    impl Provider for AwsKms {
+        fn name(&self) -> &'static str {
+            "aws_kms"
+        }
+
+        async fn prepare(&self, _: &Value, _: &Access) -> Result<Arc<dyn RootProtector>, ConnectorError> {
+            Err(ConnectorError::configuration("this program was built without AWS; take one with the feature `aws`"))
+        }
+    }
+}
 
 /// What opens key files: all providers, the passphrase from the environment, or from whoever sits at the terminal.
 pub(crate) fn access() -> Access {

@@ -1,0 +1,130 @@
+//! How every service is reached.
+//!
+//! Credentials and profile come from where AWS tools look for them: environment, `~/.aws`, web identity, containers,
+//! instances; not from IAM Identity Center (`sso`). Trusted are the machine's certificate authorities (`SSL_CERT_FILE` names
+//! others).
+
+use std::time::Duration;
+
+use aws_config::retry::RetryConfig;
+use aws_config::timeout::TimeoutConfig;
+use aws_config::{BehaviorVersion, Region, SdkConfig};
+use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
+use cloakroom_pipeline::error::ConnectorError;
+use serde::{Deserialize, Serialize};
+
+/// Until a connection stands.
+const CONNECT: Duration = Duration::from_secs(5);
+/// Until the answer to one attempt is complete.
+const ATTEMPT: Duration = Duration::from_secs(20);
+/// For all attempts of a call with the pauses between them.
+const CALL: Duration = Duration::from_secs(60);
+/// Attempts, the first one included. Throttling and failures of the service are tried again, refusals are not.
+const ATTEMPTS: u32 = 5;
+/// The first pause, which doubles, at most.
+const PAUSE: Duration = Duration::from_millis(300);
+/// Any pause, at most.
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+
+/// What differs between one use of AWS and another.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ClientConfig {
+    /// The region (default: `AWS_REGION`, else the profile's).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub region: Option<String>,
+    /// Another address of the service: a VPC endpoint, an emulator.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub endpoint: Option<String>,
+    /// The profile of credentials (default: `AWS_PROFILE`, else `default`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub profile: Option<String>,
+}
+
+/// What the client of any service is made of. Calls nothing, but may ask the machine for its region.
+///
+/// # Errors
+/// When the address cannot be one, would send what is secret in clear, or no region is known.
+pub async fn sdk_config(config: &ClientConfig) -> Result<SdkConfig, ConnectorError> {
+    let http = aws_smithy_http_client::Builder::new().tls_provider(Provider::Rustls(CryptoMode::Ring)).build_https();
+    let timeouts = TimeoutConfig::builder()
+        .connect_timeout(CONNECT)
+        .operation_attempt_timeout(ATTEMPT)
+        .operation_timeout(CALL)
+        .build();
+    let retry =
+        RetryConfig::standard().with_max_attempts(ATTEMPTS).with_initial_backoff(PAUSE).with_max_backoff(LONGEST_PAUSE);
+    let mut loader =
+        aws_config::defaults(BehaviorVersion::latest()).http_client(http).timeout_config(timeouts).retry_config(retry);
+    if let Some(endpoint) = &config.endpoint {
+        check(endpoint)?;
+        loader = loader.endpoint_url(endpoint);
+    }
+    if let Some(region) = &config.region {
+        loader = loader.region(Region::new(region.clone()));
+    }
+    if let Some(profile) = &config.profile {
+        loader = loader.profile_name(profile);
+    }
+    let sdk = loader.load().await;
+    if sdk.region().is_none() {
+        return Err(ConnectorError::configuration("no AWS region is known: name one, or set AWS_REGION"));
+    }
+    Ok(sdk)
+}
+
+/// In clear only to this machine.
+fn check(endpoint: &str) -> Result<(), ConnectorError> {
+    let rest = match endpoint.split_once("://") {
+        Some(("https", rest)) => rest,
+        Some(("http", rest)) if is_here(rest) => rest,
+        Some(("http", _)) => {
+            return Err(ConnectorError::configuration(
+                "the address of an AWS service must begin with https://, unless it is on this machine",
+            ));
+        }
+        _ => "",
+    };
+    let host = rest.split('/').next().unwrap_or_default();
+    if host.is_empty() || rest.contains(['@', '?', '#']) {
+        return Err(ConnectorError::configuration(
+            "the address of an AWS service has a scheme, a host, perhaps a port and a path, and nothing else",
+        ));
+    }
+    Ok(())
+}
+
+fn is_here(rest: &str) -> bool {
+    ["localhost", "127.0.0.1", "[::1]"]
+        .iter()
+        .any(|host| rest.strip_prefix(host).is_some_and(|rest| rest.is_empty() || rest.starts_with([':', '/'])))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_in_clear_lead_nowhere_but_here() {
+        for good in
+            ["https://kms.eu-west-1.amazonaws.com", "http://127.0.0.1:4566", "http://localhost/", "http://[::1]:1/x"]
+        {
+            assert!(check(good).is_ok(), "{good}");
+        }
+        for bad in [
+            "http://kms.eu-west-1.amazonaws.com",
+            "http://localhost.example",
+            "http://127.0.0.1.example:1",
+            "http://127.0.0.1@example",
+            "https://user:s3cret@example",
+            "https://",
+            "kms.example",
+            "ftp://localhost",
+            "https://example?x",
+            "",
+        ] {
+            let error = check(bad).unwrap_err();
+            assert!(!error.message.contains("s3cret"), "{bad}");
+        }
+    }
+}

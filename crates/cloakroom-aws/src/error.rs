@@ -1,0 +1,98 @@
+//! What a failed call to a service means. Their own texts are not repeated: they quote what they were sent.
+
+use std::error::Error;
+
+use aws_credential_types::provider::error::CredentialsError;
+use aws_sdk_kms::error::ProvideErrorMetadata;
+use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
+use aws_smithy_runtime_api::client::result::SdkError;
+use cloakroom_pipeline::error::{ConnectorError, ErrorKind};
+
+/// What a call's failure means. `known` knows the codes of one service; what it does not know is decided here, by the codes
+/// that all services share, and by the status.
+pub(crate) fn failure<E>(error: &SdkError<E, HttpResponse>, known: fn(&str) -> Option<ConnectorError>) -> ConnectorError
+where
+    E: ProvideErrorMetadata + Error + 'static,
+{
+    match error {
+        SdkError::ServiceError(refused) => {
+            let code = refused.err().code().unwrap_or_default();
+            let status = refused.raw().status().as_u16();
+            known(code).unwrap_or_else(|| of_code(code, status))
+        }
+        SdkError::TimeoutError(_) => ConnectorError::unavailable("AWS did not answer in time"),
+        SdkError::ResponseError(answer) => of_code("", answer.raw().status().as_u16()),
+        _ if causes(error).any(|cause| cause.is::<CredentialsError>()) => ConnectorError::new(
+            ErrorKind::Denied,
+            "there are no credentials for AWS, or they could not be fetched; set AWS_PROFILE, or AWS_ACCESS_KEY_ID and \
+             AWS_SECRET_ACCESS_KEY, or run where a role is given",
+        ),
+        SdkError::DispatchFailure(failed) if failed.is_timeout() => {
+            ConnectorError::unavailable("AWS did not answer in time")
+        }
+        SdkError::DispatchFailure(failed) if failed.is_io() => {
+            ConnectorError::unavailable("AWS cannot be reached; check region, address and network")
+        }
+        SdkError::DispatchFailure(_) => ConnectorError::unavailable("the call to AWS could not be sent"),
+        _ => ConnectorError::configuration("the call to AWS cannot be made with these settings"),
+    }
+}
+
+/// Codes that every service uses (<https://docs.aws.amazon.com/kms/latest/APIReference/CommonErrors.html>).
+fn of_code(code: &str, status: u16) -> ConnectorError {
+    match code {
+        "ThrottlingException"
+        | "Throttling"
+        | "TooManyRequestsException"
+        | "RequestLimitExceeded"
+        | "LimitExceededException" => ConnectorError::unavailable(format!("AWS throttles ({code})")),
+        "AccessDeniedException" | "AccessDenied" | "NotAuthorized" | "OptInRequired" => ConnectorError::new(
+            ErrorKind::Denied,
+            format!("AWS denies it ({code}): the policies of role and key do not allow it"),
+        ),
+        "ExpiredTokenException"
+        | "ExpiredToken"
+        | "UnrecognizedClientException"
+        | "InvalidClientTokenId"
+        | "InvalidSignatureException"
+        | "SignatureDoesNotMatch"
+        | "IncompleteSignature"
+        | "MissingAuthenticationToken" => {
+            ConnectorError::new(ErrorKind::Denied, format!("AWS does not accept the credentials ({code})"))
+        }
+        _ if status == 429 || status >= 500 => ConnectorError::unavailable(format!("AWS answers {status}")),
+        _ if status == 401 || status == 403 => {
+            ConnectorError::new(ErrorKind::Denied, format!("AWS answers {status}: it does not allow this"))
+        }
+        _ if status < 300 => ConnectorError::new(ErrorKind::Corrupt, "AWS answered something else than was asked for"),
+        _ => ConnectorError::configuration(format!("AWS refuses the call ({status}); check region, address and names")),
+    }
+}
+
+/// An error and what caused it.
+fn causes<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
+    let next = |error: &&'a (dyn Error + 'static)| -> Option<&'a (dyn Error + 'static)> { (*error).source() };
+    std::iter::successors(Some(error), next)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codes_decide_before_the_status() {
+        for (code, status, expected) in [
+            ("ThrottlingException", 400, ErrorKind::Unavailable),
+            ("", 429, ErrorKind::Unavailable),
+            ("InternalFailure", 500, ErrorKind::Unavailable),
+            ("ServiceUnavailable", 503, ErrorKind::Unavailable),
+            ("AccessDeniedException", 400, ErrorKind::Denied),
+            ("ExpiredTokenException", 400, ErrorKind::Denied),
+            ("", 403, ErrorKind::Denied),
+            ("ValidationException", 400, ErrorKind::Configuration),
+            ("", 200, ErrorKind::Corrupt),
+        ] {
+            assert_eq!(of_code(code, status).kind, expected, "{code} {status}");
+        }
+    }
+}
