@@ -5,7 +5,7 @@
 # NAME into SERVICES. Everything a service keeps between two calls stands in `target/test-servers/run/NAME/`.
 set -euo pipefail
 
-SERVICES=(postgres python moto)
+SERVICES=(postgres python moto opensearch elasticsearch)
 
 ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)
 STATE=$ROOT/target/test-servers
@@ -40,8 +40,13 @@ Instances of PostgreSQL for one test alone; NAME is made of letters, digits, '-'
   postgres-kill NAME     SIGKILL; returns when no process of it is left
   postgres-stop NAME     fast shutdown; removes its data
 
+The same for nodes of OpenSearch and Elasticsearch, with settings of the node:
+
+  opensearch-start NAME [SETTING=VALUE…]      also opensearch-kill, opensearch-stop
+  elasticsearch-start NAME [SETTING=VALUE…]   also elasticsearch-kill, elasticsearch-stop
+
 Services: postgres; python (no server: a Python with pycryptodome and scrypt in target/);
-moto (AWS, as far as the tests need it; keeps nothing when it stops)
+moto (AWS, as far as the tests need it; keeps nothing when it stops); opensearch, elasticsearch
 
 Environment:
   CLOAKROOM_TEST_PG_BIN     folder with initdb, pg_ctl and postgres to use
@@ -581,6 +586,188 @@ moto_env() {
     printf 'export CLOAKROOM_TEST_AWS_URL=%q\n' "$(moto_url)"
 }
 
+# --- OpenSearch and Elasticsearch ------------------------------------------------------------------------------------
+# Nodes from the libraries on Maven: a distribution is in no registry. KIND is opensearch or elasticsearch.
+
+OPENSEARCH_VERSION=2.19.6
+ELASTICSEARCH_VERSION=7.17.29
+# Both log through it and name none.
+LOG4J_VERSION=2.25.4
+
+search_dependencies() {
+    local version=$OPENSEARCH_VERSION name
+    dependency() {
+        printf '<dependency><groupId>%s</groupId><artifactId>%s</artifactId><version>%s</version></dependency>\n' "$@"
+    }
+    dependency org.apache.logging.log4j log4j-core "$LOG4J_VERSION"
+    if [[ $1 == opensearch ]]; then
+        dependency org.opensearch opensearch "$version"
+        for name in transport-netty4-client analysis-common mapper-extras-client; do
+            dependency org.opensearch.plugin "$name" "$version"
+        done
+    else
+        version=$ELASTICSEARCH_VERSION
+        dependency org.elasticsearch elasticsearch "$version"
+        for name in transport-netty4-client mapper-extras-client; do
+            dependency org.elasticsearch.plugin "$name" "$version"
+        done
+    fi
+}
+
+search_plugins() {
+    if [[ $1 == opensearch ]]; then
+        echo transport.Netty4Plugin,analysis.common.CommonAnalysisPlugin,index.mapper.MapperExtrasPlugin
+    else
+        echo transport.Netty4Plugin,index.mapper.MapperExtrasPlugin
+    fi
+}
+
+# The folder with lib/ and classes/ of a kind, below target/; brought there first when it is missing.
+search_brought() {
+    local kind=$1 home=$STATE/$1 work source=$ROOT/scripts/test-servers/SearchNode.java mark
+    mark=$(cksum <"$source")-$OPENSEARCH_VERSION-$ELASTICSEARCH_VERSION-$LOG4J_VERSION
+    if [[ -s $home/ready && $(cat "$home/ready") == "$mark" ]]; then return 0; fi
+    { have mvn && have javac; } || die "$kind: needs Maven and a JDK of version 17 or later (Debian: maven, openjdk-17-jdk-headless)"
+    mkdir -p "$STATE"
+    work=$(mktemp -d "$STATE/bring.XXXXXX")
+    say "$kind: bringing its libraries with Maven"
+    {
+        echo '<project xmlns="http://maven.apache.org/POM/4.0.0"><modelVersion>4.0.0</modelVersion>'
+        echo '<groupId>tests</groupId><artifactId>node</artifactId><version>1</version><packaging>pom</packaging><dependencies>'
+        search_dependencies "$kind"
+        echo '</dependencies></project>'
+    } >"$work/pom.xml"
+    (cd "$work" && mvn -q -B -Dstyle.color=never dependency:copy-dependencies -DoutputDirectory=lib -DincludeScope=runtime) >&2 ||
+        die "$kind: Maven could not bring it"
+    mkdir "$work/source"
+    sed "s/org\.opensearch/org.$kind/" "$source" >"$work/source/SearchNode.java"
+    javac -nowarn -cp "$work/lib/*" -d "$work/classes" "$work/source/SearchNode.java" >&2 || die "$kind: javac failed"
+    printf '%s\n' "$mark" >"$work/ready"
+    chmod 755 "$work"
+    rm -rf "$home"
+    mv "$work" "$home"
+}
+
+search_run_dir() {
+    [[ $2 =~ ^[A-Za-z0-9_-]+$ ]] || die "'$2' is no name for an instance: letters, digits, '-' and '_'"
+    printf '%s\n' "$STATE/run/$1/$2"
+}
+
+# search_get KIND NAME KEY: one value of the instance's state, or false.
+search_get() {
+    local file
+    file=$(search_run_dir "$1" "$2")/$3
+    [[ -s $file ]] && cat "$file"
+}
+
+# True when the node runs. A process that got the same number later is not taken for it.
+search_running() {
+    local pid args
+    pid=$(search_get "$1" "$2" pid) || return 1
+    alive "$pid" || return 1
+    if [[ -r /proc/$pid/cmdline ]]; then
+        args=$(tr '\0' ' ' <"/proc/$pid/cmdline")
+    else
+        args=$(ps -o args= -p "$pid")
+    fi
+    [[ $args == *"path.home=$(search_run_dir "$1" "$2")"* ]]
+}
+
+search_url() { printf 'http://127.0.0.1:%s\n' "$(search_get "$1" "$2" port)"; }
+
+# search_start KIND NAME [SETTING=VALUE…]; after a kill: the same data, port and settings.
+search_start() {
+    local kind=$1 name=$2 run port transport tries
+    shift 2
+    if search_running "$kind" "$name"; then
+        say "$kind $name: runs already"
+        return 0
+    fi
+    search_brought "$kind"
+    run=$(search_run_dir "$kind" "$name")
+    mkdir -p "$run"
+    port=$(search_get "$kind" "$name" port) || port=$(free_port)
+    printf '%s\n' "$port" >"$run/port"
+    transport=$(free_port)
+    if (($# > 0)) || [[ ! -e $run/settings ]]; then printf '%s\n' "$@" >"$run/settings"; fi
+    mapfile -t settings < <(grep . "$run/settings" || true)
+    (cd "$run" && exec java -Xms256m -Xmx512m -XX:TieredStopAtLevel=1 -XX:+UseSerialGC -Dlog4j2.disable.jmx=true \
+        -cp "$STATE/$kind/classes:$STATE/$kind/lib/*" SearchNode "plugins=$(search_plugins "$kind")" "path.home=$run" \
+        "http.port=$port" "transport.port=$transport" ${settings[@]+"${settings[@]}"} </dev/null >>"$run/server.log" 2>&1) &
+    printf '%s\n' "$!" >"$run/pid"
+    for tries in {1..1200}; do
+        if (exec 3<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null; then
+            say "$kind $name: runs on port $port, process $(cat "$run/pid"), log $run/server.log"
+            return 0
+        fi
+        alive "$(cat "$run/pid")" || break
+        sleep 0.1
+    done
+    tail -n 20 "$run/server.log" >&2
+    die "$kind $name: does not start (looked $tries times)"
+}
+
+search_kill() {
+    local pid
+    search_running "$1" "$2" || return 0
+    pid=$(search_get "$1" "$2" pid)
+    kill -KILL "$pid"
+    wait_gone 10 "$pid" || die "$1 $2: is left after SIGKILL: $pid"
+    say "$1 $2: killed; its data stays"
+}
+
+search_stop() {
+    local run pid
+    run=$(search_run_dir "$1" "$2")
+    if search_running "$1" "$2"; then
+        pid=$(search_get "$1" "$2" pid)
+        kill -TERM "$pid" 2>/dev/null || true
+        wait_gone 20 "$pid" || kill -KILL "$pid" 2>/dev/null || true
+        say "$1 $2: stopped"
+    fi
+    rm -rf "$run"
+}
+
+search_names() {
+    local run
+    for run in "$STATE/run/$1"/*/; do
+        if [[ -d $run ]]; then basename "$run"; fi
+    done
+}
+
+search_stop_all() {
+    local name
+    for name in $(search_names "$1"); do search_stop "$1" "$name"; done
+}
+
+search_status() {
+    local name
+    if [[ -z $(search_names "$1") ]]; then echo "$1: none"; fi
+    for name in $(search_names "$1"); do
+        if search_running "$1" "$name"; then
+            echo "$1 $name: runs, $(search_url "$1" "$name"), process $(search_get "$1" "$name" pid)"
+        else
+            echo "$1 $name: does not run, its data is kept"
+        fi
+    done
+}
+
+opensearch_start() { search_start opensearch main; }
+opensearch_stop_all() { search_stop_all opensearch; }
+opensearch_status() { search_status opensearch; }
+opensearch_env() {
+    if ! search_running opensearch main; then return 0; fi
+    printf 'export CLOAKROOM_TEST_OPENSEARCH_URL=%q\n' "$(search_url opensearch main)"
+}
+
+elasticsearch_start() { search_start elasticsearch main; }
+elasticsearch_stop_all() { search_stop_all elasticsearch; }
+elasticsearch_status() { search_status elasticsearch; }
+elasticsearch_env() {
+    if ! search_running elasticsearch main; then return 0; fi
+    printf 'export CLOAKROOM_TEST_ELASTICSEARCH_URL=%q\n' "$(search_url elasticsearch main)"
+}
+
 # --- Commands -------------------------------------------------------------------------------------------------------
 
 # Prints the services named, or all of them.
@@ -635,6 +822,13 @@ case $command in
         ;;
     postgres-kill) one_name "$@"; pg_kill "$1" ;;
     postgres-stop) one_name "$@"; pg_stop "$1" ;;
+    opensearch-start | elasticsearch-start)
+        (($# > 0)) || die "say the NAME of an instance, see --help"
+        search_start "${command%-start}" "$@"
+        printf 'url=%s\npid=%s\n' "$(search_url "${command%-start}" "$1")" "$(search_get "${command%-start}" "$1" pid)"
+        ;;
+    opensearch-kill | elasticsearch-kill) one_name "$@"; search_kill "${command%-kill}" "$1" ;;
+    opensearch-stop | elasticsearch-stop) one_name "$@"; search_stop "${command%-stop}" "$1" ;;
     -h | --help | help) usage ;;
     *) die "no command '$command', see --help" ;;
 esac

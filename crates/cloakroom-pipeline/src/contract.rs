@@ -124,6 +124,11 @@ pub trait SinkUnderTest: Send + Sync {
     fn good(&self, number: u64) -> String {
         format!("{{\"id\":\"row-{number}\",\"n\":{number}}}")
     }
+    /// False for storage without transactions: what was written before a crash stays, and is written again under the same
+    /// identity, which changes nothing.
+    fn is_transactional(&self) -> bool {
+        true
+    }
     /// JSON of a record that the sink must refuse, if there can be one.
     fn bad(&self) -> Option<String>;
 }
@@ -173,7 +178,9 @@ pub async fn sink(test: &dyn SinkUnderTest) {
         drop(first);
         let mut second = test.make().await;
         second.open().await.expect("open after a crash");
-        assert_eq!(test.count().await, 10, "what was not committed is not there");
+        if test.is_transactional() {
+            assert_eq!(test.count().await, 10, "what was not committed is not there");
+        }
         assert_eq!(second.position("part").await.expect("position").as_deref(), Some("10"));
 
         // Written again before the commit: the later one counts.
@@ -190,7 +197,8 @@ pub async fn sink(test: &dyn SinkUnderTest) {
         // Ids: what is known is a duplicate.
         assert_eq!(second.write(&batch(Progress::Ids, 100..105)).await.expect("write"), delivered(5));
         second.commit().await.expect("commit");
-        let mut expected = vec![RowOutcome::Duplicate; 5];
+        let known = if test.is_transactional() { RowOutcome::Duplicate } else { RowOutcome::Delivered };
+        let mut expected = vec![known; 5];
         expected.extend(delivered(2));
         assert_eq!(second.write(&batch(Progress::Ids, 100..107)).await.expect("write"), expected);
         second.commit().await.expect("commit");

@@ -275,7 +275,8 @@ impl Sink for ElasticsearchSink {
             && let Err(error) = self.ledger.advance(&self.server, partition, position).await
         {
             self.ledger.forget();
-            self.in_doubt = Some(staged);
+            // Without an answer it may have happened; a conflict is an answer.
+            self.in_doubt = error.kind.is_transient().then_some(staged);
             return Err(error.context("elasticsearch"));
         }
         self.in_doubt = None;

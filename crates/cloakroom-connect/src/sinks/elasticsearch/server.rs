@@ -157,7 +157,7 @@ impl Server {
         let word = |value: Option<&serde_json::Value>| {
             let text = value.and_then(|value| value.as_str()).unwrap_or_default();
             let plain = text.len() <= 40 && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-'));
-            plain.then(|| text.to_owned()).unwrap_or_default()
+            if plain { text.to_owned() } else { String::new() }
         };
         let version = about.get("version");
         let number = word(version.and_then(|version| version.get("number")));
