@@ -11,7 +11,6 @@ use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
 use cloakroom_pipeline::error::ConnectorError;
-use serde::{Deserialize, Serialize};
 
 /// Until a connection stands.
 const CONNECT: Duration = Duration::from_secs(5);
@@ -27,17 +26,13 @@ const PAUSE: Duration = Duration::from_millis(300);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
 /// What differs between one use of AWS and another.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Clone, Debug, Default)]
 pub struct ClientConfig {
     /// The region (default: `AWS_REGION`, else the profile's).
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub region: Option<String>,
     /// Another address of the service: a VPC endpoint, an emulator.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub endpoint: Option<String>,
     /// The profile of credentials (default: `AWS_PROFILE`, else `default`).
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub profile: Option<String>,
 }
 

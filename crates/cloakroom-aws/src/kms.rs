@@ -31,15 +31,18 @@ const KID: &str = "kid";
 /// KMS takes no larger ciphertext.
 const LONGEST_WRAPPED: usize = 6144;
 
-/// `protected_by: { aws_kms: { key, region, endpoint?, profile? } }`
+/// `protected_by: { aws_kms: { key, region, endpoint? } }`
 pub struct AwsKms;
 
 /// What the key file keeps.
 #[derive(Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 struct Settings {
     key: String,
-    #[serde(flatten)]
-    client: ClientConfig,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    region: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    endpoint: Option<String>,
 }
 
 #[async_trait]
@@ -54,9 +57,10 @@ impl Provider for AwsKms {
         if settings.key.is_empty() || settings.key.len() > 2048 || !settings.key.bytes().all(key_ids) {
             return Err(ConnectorError::configuration("a KMS key is named by its id, its ARN or alias/NAME"));
         }
-        let sdk = sdk_config(&settings.client).await?;
+        let Settings { region, endpoint, .. } = settings.clone();
+        let sdk = sdk_config(&ClientConfig { region, endpoint, profile: None }).await?;
         // The key is in this region, wherever the next program runs.
-        settings.client.region = sdk.region().map(ToString::to_string);
+        settings.region = sdk.region().map(ToString::to_string);
         Ok(Arc::new(Kms::new(settings, &sdk)))
     }
 }
@@ -81,7 +85,7 @@ impl RootProtector for Kms {
     }
 
     fn describe(&self) -> String {
-        let region = self.settings.client.region.as_deref().unwrap_or("an unknown region");
+        let region = self.settings.region.as_deref().unwrap_or("an unknown region");
         format!("the KMS key {} in {region}", self.settings.key)
     }
 
