@@ -561,7 +561,7 @@ moto_start() {
             say "moto: runs on port $port, process $(cat "$run/pid"), log $run/server.log"
             return 0
         fi
-        moto_running || break
+        alive "$(cat "$run/pid")" || break
         sleep 0.1
     done
     tail -n 20 "$run/server.log" >&2
