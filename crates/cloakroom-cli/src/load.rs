@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use cloakroom_connect::context::SourceContext;
-use cloakroom_core::{Cloak, Policy};
+use cloakroom_core::{Cloak, Policy, PolicyConfig};
 use cloakroom_crypto::{KeyRing, RootKey};
 use cloakroom_pipeline::config::{BatchConfig, ConfigError};
 use cloakroom_pipeline::dead_letter::DeadLetters;
@@ -46,7 +46,8 @@ pub(crate) fn read_text(path: &Path) -> Result<String, Failure> {
 pub(crate) async fn compile(file: File, shown: &str) -> Result<Loaded, Failure> {
     let name = file.name_or(shown);
     let keys = keys::load(&file.keys, &access()).await?;
-    let policy = Policy::compile(&file.policy(&name)?, keys.as_ref().map(|keys| &keys.provider));
+    let config = PolicyConfig { tokens: keys.as_ref().and_then(Keys::vault), ..file.policy(&name)? };
+    let policy = Policy::compile(&config, keys.as_ref().map(|keys| &keys.provider));
     let policy = Arc::new(policy.map_err(|error| ConfigError::from_policy(shown, error))?);
     Ok(Loaded { file, name, keys, policy })
 }

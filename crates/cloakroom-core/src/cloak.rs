@@ -20,6 +20,7 @@ use crate::policy::{Actions, FieldRule, FieldType, Node, Policy, SetValue, Unlis
 use crate::protect::{Applied, FieldContext, ProtectError, Protection, is_protected};
 use crate::record::{ProtectedRecord, Record, RecordId};
 use crate::reveal::Revealer;
+use crate::tokens::TokenBatch;
 use crate::value::{Number, Object, Value};
 
 mod detection;
@@ -58,18 +59,25 @@ impl Cloak {
         Revealer::new(Arc::clone(&self.policy))
     }
 
-    /// Before the first record of a batch. See [`KeyProvider::begin`](crate::keys::KeyProvider::begin).
+    /// Before the first record of a batch. See [`KeyProvider::begin`](crate::keys::KeyProvider::begin) and
+    /// [`TokenVault::begin`](crate::tokens::TokenVault::begin).
     #[must_use]
-    pub fn begin_keys(&self) -> KeyBatch {
-        self.policy.keys.as_ref().map_or_else(KeyBatch::default, |keys| keys.begin())
+    pub fn begin_keys(&self) -> Begun {
+        Begun {
+            keys: self.policy.keys.as_ref().map_or_else(KeyBatch::default, |keys| keys.begin()),
+            tokens: self.policy.tokens.as_ref().map_or_else(TokenBatch::default, |tokens| tokens.begin()),
+        }
     }
 
     /// After the last record of a batch, and before any of them leaves the program.
     ///
     /// # Errors
-    /// When the keys that sealed them would be lost. See [`KeyProvider::persist`](crate::keys::KeyProvider::persist).
-    pub fn persist_keys(&self, batch: KeyBatch) -> Result<(), PersistError> {
-        self.policy.keys.as_ref().map_or(Ok(()), |keys| keys.persist(batch))
+    /// When the keys that sealed them, or their tokens, would be lost. See
+    /// [`KeyProvider::persist`](crate::keys::KeyProvider::persist) and
+    /// [`TokenVault::persist`](crate::tokens::TokenVault::persist).
+    pub fn persist_keys(&self, batch: Begun) -> Result<(), PersistError> {
+        self.policy.keys.as_ref().map_or(Ok(()), |keys| keys.persist(batch.keys))?;
+        self.policy.tokens.as_ref().map_or(Ok(()), |tokens| tokens.persist(batch.tokens))
     }
 
     /// Decodes a payload and applies the policy: a record's way from the source to the sink.
@@ -183,6 +191,13 @@ impl Cloak {
             )),
         }
     }
+}
+
+/// When a batch was begun.
+#[derive(Clone, Copy)]
+pub struct Begun {
+    keys: KeyBatch,
+    tokens: TokenBatch,
 }
 
 /// A record after its walk. Not yet protected where the policy has an envelope, so it is no [`ProtectedRecord`].
@@ -322,7 +337,7 @@ impl<'a> Walk<'a> {
         if let Some(protection) = &rule.protection {
             // An envelope that passes is not the value: it has no index.
             if let Some(index) = &rule.index
-                && !is_protected(value)
+                && !(is_protected(value) || protection.is_token(value).map_err(|error| self.refused(error))?)
             {
                 let value = index.of(value).map_err(|error| self.refused(error))?;
                 self.index = Some((index.name.clone(), value));

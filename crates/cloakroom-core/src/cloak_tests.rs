@@ -33,6 +33,7 @@ pub(crate) fn compile(yaml: &str) -> Result<Cloak, PolicyError> {
         detect: file.detect,
         reveal: None,
         envelope: None,
+        tokens: None,
     };
     Policy::compile(&config, Some(&keys)).map(|policy| Cloak::new(Arc::new(policy)))
 }

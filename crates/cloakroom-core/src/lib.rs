@@ -22,6 +22,7 @@ pub mod located;
 pub mod path;
 pub mod policy;
 pub mod protect;
+pub mod tokens;
 pub mod value;
 
 pub mod dates;
@@ -31,7 +32,7 @@ pub mod detect;
 mod record;
 pub mod reveal;
 
-pub use cloak::{Cloak, How, Spotted, Treated};
+pub use cloak::{Begun, Cloak, How, Spotted, Treated};
 pub use compact_str::CompactString;
 pub use dates::IngestTime;
 pub use decode::{Format, Limits, Payload};

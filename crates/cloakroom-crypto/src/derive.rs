@@ -16,6 +16,7 @@ pub(crate) const AUDIT: &str = "ck1/audit";
 pub(crate) const DETERMINISTIC: &str = "ck1/det/";
 pub(crate) const FORMAT: &str = "ck1/fpe/";
 pub(crate) const INDEX: &str = "ck1/index/";
+pub(crate) const VAULT: &str = "ck1/vault/";
 
 /// HKDF without salt (the root is uniformly random already), `info` = `prefix` ‖ `name`.
 pub(crate) fn derive(root: &SecretKey, prefix: &'static str, name: &str) -> Result<SecretKey, CryptoError> {

@@ -1,6 +1,6 @@
 //! All versions of the root key, and what is derived from them.
 
-use crate::derive::{DATA, DETERMINISTIC, FINGERPRINT, FORMAT, INDEX, TOKEN, WRAP, derive, derive_into};
+use crate::derive::{DATA, DETERMINISTIC, FINGERPRINT, FORMAT, INDEX, TOKEN, VAULT, WRAP, derive, derive_into};
 use crate::ff1::FormatKey;
 use crate::{
     AuditKey, CryptoError, DataKey, DeterministicKey, KeyId, KeyState, PseudonymKey, RootKey, SecretKey, WrappingKey,
@@ -200,6 +200,17 @@ impl KeyRing {
         keyed_hash(self.find(kid)?, INDEX, domain)
     }
 
+    /// The key by which a vault of random tokens finds the values of `domain`: a value that comes again is known by its
+    /// tag. Of the version of pseudonyms, so that a new root key changes no token.
+    ///
+    /// Label: `ck1/vault/<domain>`.
+    ///
+    /// # Errors
+    /// [`CryptoError::EmptyName`] if `domain` is empty.
+    pub fn vault_key(&self, domain: &str) -> Result<PseudonymKey, CryptoError> {
+        keyed_hash(self.find(&self.pseudonyms)?, VAULT, domain)
+    }
+
     /// The key that encrypts equal values to equal envelopes in `domain`.
     ///
     /// Label: `ck1/det/<domain>`.
@@ -312,6 +323,8 @@ mod tests {
         assert_eq!(ring.pseudonym_key_for(&old, "d").unwrap().tag(b"v"), old_tag);
         // Pseudonyms go on until they are told not to.
         assert_eq!(ring.pseudonym_key("d").unwrap().tag(b"v"), old_tag);
+        let lookup = ring.vault_key("d").unwrap();
+        assert_eq!(*lookup.kid(), old, "a new root key changes no token");
         let active = *ring.active_kid();
         let ring = ring.with_pseudonyms_of(&active).unwrap();
         assert_ne!(ring.index_key("d").unwrap().tag(b"v"), ring.index_key_for(&old, "d").unwrap().tag(b"v"));
@@ -338,6 +351,7 @@ mod tests {
         assert_ne!(a, ring.pseudonym_key("b").unwrap().tag(b"v"));
         assert_ne!(a, ring.fingerprint_key("a").unwrap().tag(b"v"));
         assert_ne!(a, ring.index_key("a").unwrap().tag(b"v"));
+        assert_ne!(a, ring.vault_key("a").unwrap().tag(b"v"));
         assert_ne!(ring.data_key("a").unwrap().commitment(), ring.data_key("b").unwrap().commitment());
     }
 

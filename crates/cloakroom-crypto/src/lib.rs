@@ -57,6 +57,7 @@ mod keyfile;
 mod keyring;
 mod mac;
 mod passphrase;
+pub mod random;
 mod root_key;
 mod secret;
 mod text;

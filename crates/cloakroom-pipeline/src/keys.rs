@@ -7,12 +7,14 @@ pub mod receipt;
 pub mod shards;
 pub mod subjects;
 pub mod table;
+pub mod tokens;
 mod when_needed;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use cloakroom_core::keys::{KeyProvider, LocalKeys};
+use cloakroom_core::tokens::TokenVault;
 use cloakroom_crypto::{KeyRing, Zeroizing, keyring_from_env_value};
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -20,6 +22,7 @@ use serde::Deserialize;
 pub use file::{KeyFileOnDisk, init, must_not_exist, read, read_private, write_new};
 use protect::{Access, RootProtector, VaultConfig};
 use subjects::SubjectFiles;
+use tokens::Vault;
 use when_needed::WhenNeeded;
 
 use crate::config::Template;
@@ -43,6 +46,8 @@ pub struct KeysConfig {
     pub passphrase: Option<Template>,
     /// How the Vault is spoken to that protects the key file.
     pub vault: Option<VaultConfig>,
+    /// The vault of random tokens, an SQLite file (default: beside the key file; with a key from the environment there is none).
+    pub tokens: Option<Template>,
 }
 
 /// Where the keys of single people are kept.
@@ -79,6 +84,8 @@ pub struct Keys {
     pub subjects: Option<SubjectFiles>,
     /// Who wraps the root keys in their file; `None` when they lie there, or in a variable, in clear.
     pub protector: Option<Arc<dyn RootProtector>>,
+    /// The vault of random tokens; `None` when it has no place.
+    pub tokens: Option<Arc<Vault>>,
 }
 
 impl Keys {
@@ -92,7 +99,7 @@ impl Keys {
             Some(files) => Arc::new(WhenNeeded::new(Arc::clone(&ring), files.clone())?),
             None => Arc::new(LocalKeys::new(Arc::clone(&ring))?),
         };
-        Ok(Self { ring, provider, origin, subjects, protector: None })
+        Ok(Self { ring, provider, origin, subjects, protector: None, tokens: None })
     }
 
     /// Those of a key file.
@@ -104,8 +111,21 @@ impl Keys {
         let subjects = subjects.unwrap_or_else(|| SubjectFiles::beside(path));
         Ok(Self {
             protector: file.protector().cloned(),
-            ..Self::new(ring, path.display().to_string(), Some(subjects))?
+            ..Self::new(ring, path.display().to_string(), Some(subjects))?.with_tokens(Some(tokens::beside(path)))
         })
+    }
+
+    /// The same with a vault of random tokens in this file.
+    #[must_use]
+    pub fn with_tokens(self, file: Option<PathBuf>) -> Self {
+        let tokens = file.map(|file| Arc::new(Vault::new(Arc::clone(&self.ring), file)));
+        Self { tokens, ..self }
+    }
+
+    /// The vault, for policies.
+    #[must_use]
+    pub fn vault(&self) -> Option<Arc<dyn TokenVault>> {
+        self.tokens.clone().map(|vault| vault as Arc<dyn TokenVault>)
     }
 }
 
@@ -136,6 +156,7 @@ pub async fn load(config: &KeysConfig, access: &Access) -> Result<Option<Keys>, 
         }),
         None => None,
     };
+    let tokens = config.tokens.as_ref().map(|file| file.resolve_plain().map(PathBuf::from)).transpose()?;
     let is_name = |name: &str| {
         name.len() <= 40
             && name.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'_')
@@ -151,7 +172,8 @@ pub async fn load(config: &KeysConfig, access: &Access) -> Result<Option<Keys>, 
             Ok(value) => {
                 let ring = keyring_from_env_value(&Zeroizing::new(value));
                 let ring = ring.map_err(|error| ConnectorError::configuration(format!("{name}: {error}")))?;
-                return Keys::new(ring, format!("variable {name}"), subjects).map(Some);
+                let keys = Keys::new(ring, format!("variable {name}"), subjects)?;
+                return Ok(Some(keys.with_tokens(tokens)));
             }
             Err(_) if named.is_some() => {
                 return Err(ConnectorError::configuration(format!("`keys.env` names {name}, which is not set")));
@@ -166,7 +188,11 @@ pub async fn load(config: &KeysConfig, access: &Access) -> Result<Option<Keys>, 
             let mut access = access.clone();
             access.passphrase.text.clone_from(&config.passphrase);
             access.vault = config.vault.clone().unwrap_or_default();
-            Keys::of_file(&path, subjects, &access).await.map(Some)
+            let keys = Keys::of_file(&path, subjects, &access).await?;
+            Ok(Some(match tokens {
+                Some(file) => keys.with_tokens(Some(file)),
+                None => keys,
+            }))
         }
     }
 }

@@ -191,7 +191,9 @@ fn process(cloak: &Cloak, batch: Batch, now: IngestTime) -> Result<Processed, Co
             Err(PersistError::Failed(message)) => return Err(ConnectorError::unavailable(message)),
         }
     }
-    Err(ConnectorError::unavailable("the key table changes again and again while records are protected; try later"))
+    Err(ConnectorError::unavailable(
+        "key table or token vault change again and again while records are protected; try later",
+    ))
 }
 
 fn protect(

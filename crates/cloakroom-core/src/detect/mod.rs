@@ -36,6 +36,7 @@ use engine::{Comparison, Engine, Work};
 use judge::{Judge, Rules};
 pub use rule::{Edges, Extend, Rule, RuleSpec, built_in, read_rules};
 pub use stream::{Found, Place, Scanner};
+pub(crate) use validate::luhn::luhn;
 pub use validate::{Candidate, Digits, Validator, Verdict};
 
 use crate::error::did_you_mean;

@@ -55,7 +55,7 @@ pub(super) fn compile(config: &PolicyConfig, keys: Option<&Arc<dyn KeyProvider>>
     {
         return Err(PolicyError::new(text.at, "`subject` must name one field, without `*`"));
     }
-    let context = BuildContext { keys, has_subject: subject.is_some() };
+    let context = BuildContext { keys, tokens: config.tokens.as_ref(), has_subject: subject.is_some() };
     let mut required = config.record.require.iter().map(parse_path).collect::<Result<Vec<_>, _>>()?;
     let detection = Detection::compile(config, &context)?;
     let mut root = Node::default();
@@ -82,9 +82,14 @@ pub(super) fn compile(config: &PolicyConfig, keys: Option<&Arc<dyn KeyProvider>>
         if node.rule.is_some() {
             return Err(PolicyError::new(path_text.at, format!("`{}` is named twice", path_text.value)));
         }
-        let fixed_length = rule.protection.as_ref().and_then(|protection| protection.fixed_length());
+        let protection = rule.protection.as_ref();
+        let fixed_length = protection.and_then(|protection| protection.fixed_length());
+        let is_text = protection.is_some_and(|protection| protection.gives_text());
         node.rule = Some(Arc::new(rule));
-        let column = column(&path, path_text, field, required.contains(&path), config.record.flatten.as_deref());
+        let mut column = column(&path, path_text, field, required.contains(&path), config.record.flatten.as_deref());
+        if is_text {
+            column.column_type = Some(FieldType::String);
+        }
         columns.push(Column { fixed_length, ..column });
         if let Some(index) = &field.index {
             let Segment::Member(_) = last else {
@@ -119,6 +124,7 @@ pub(super) fn compile(config: &PolicyConfig, keys: Option<&Arc<dyn KeyProvider>>
     let envelope = config.envelope.as_ref().map(|section| envelope::compile(section, &mut columns)).transpose()?;
     Ok(Policy {
         keys: keys.cloned(),
+        tokens: config.tokens.clone(),
         tenant: config.tenant.clone(),
         collection: config.collection.clone(),
         subject,

@@ -10,6 +10,7 @@ use serde::{Deserialize, Deserializer};
 use crate::decode::{Format, Limits};
 use crate::located::{Located, OrderedMap};
 use crate::protect::ProtectSpec;
+use crate::tokens::TokenVault;
 
 use super::{DetectConfig, EnvelopeConfig, FieldDetect, IndexSpec, RevealConfig};
 
@@ -32,6 +33,8 @@ pub struct PolicyConfig {
     pub reveal: Option<RevealConfig>,
     /// The form that whole records get at the end.
     pub envelope: Option<EnvelopeConfig<Arc<MasterKey>>>,
+    /// Where random tokens are kept, when there is such a place.
+    pub tokens: Option<Arc<dyn TokenVault>>,
 }
 
 /// How records look before the policy.

@@ -28,10 +28,12 @@ use crate::eax_scrypt::Sealer;
 use crate::error::PolicyError;
 use crate::keys::KeyProvider;
 use crate::path::FieldPath;
+use crate::tokens::TokenVault;
 
 /// A compiled policy.
 pub struct Policy {
     pub(crate) keys: Option<Arc<dyn KeyProvider>>,
+    pub(crate) tokens: Option<Arc<dyn TokenVault>>,
     pub(crate) tenant: String,
     pub(crate) collection: String,
     pub(crate) subject: Option<FieldPath>,

@@ -14,6 +14,7 @@ use serde::de::DeserializeOwned;
 
 use crate::error::{RecordErrorKind, did_you_mean};
 use crate::keys::KeyProvider;
+use crate::tokens::TokenVault;
 use crate::value::Value;
 
 mod block;
@@ -106,12 +107,27 @@ pub trait Protection: Send + Sync {
     fn fixed_length(&self) -> Option<u32> {
         None
     }
+
+    /// True when every result is a text, whatever the value was.
+    fn gives_text(&self) -> bool {
+        false
+    }
+
+    /// Whether a value is the result of this protection already, where its form alone does not say it.
+    ///
+    /// # Errors
+    /// When what would tell cannot be asked.
+    fn is_token(&self, _value: &Value) -> Result<bool, ProtectError> {
+        Ok(false)
+    }
 }
 
 /// What a protection may ask for while it is built.
 pub struct BuildContext<'a> {
     /// The keys, when there are any.
     pub keys: Option<&'a Arc<dyn KeyProvider>>,
+    /// Where random tokens are kept, when there is such a place.
+    pub tokens: Option<&'a Arc<dyn TokenVault>>,
     /// True when the policy says which field names the person.
     pub has_subject: bool,
 }
@@ -239,7 +255,7 @@ pub(crate) mod tests {
         let ring = cloakroom_crypto::keyring_from_env_value(&"0123456789abcdef".repeat(4)).unwrap();
         let keys: Arc<dyn KeyProvider> = Arc::new(crate::keys::LocalKeys::new(Arc::new(ring)).unwrap());
         let spec: ProtectSpec = serde_saphyr::from_str(yaml).map_err(|e| e.without_snippet().to_string())?;
-        let built = spec.build(&BuildContext { keys: Some(&keys), has_subject: true })?;
+        let built = spec.build(&BuildContext { keys: Some(&keys), tokens: None, has_subject: true })?;
         let wrapped = crate::decode::parse_json_object(format!("{{\"v\":{json}}}").as_bytes(), 9).unwrap();
         match built.protect(wrapped.get("v").unwrap().clone(), context) {
             Ok(Applied::Value(value)) => Ok(to_json_string(&value)),

@@ -1,6 +1,8 @@
-//! `token`: another number in a number's place, of the same length and with the same separators, by
-//! format-preserving encryption (FF1). Whoever has the key gets the number back; equal numbers in one field give equal
-//! tokens.
+//! `token`: a token in a value's place, from which whoever has the keys gets the value back. `random`, `uuid` and
+//! `random-digits` are drawn at random and kept in a [vault](vaulted); this is `digits`.
+//!
+//! `token: digits`: another number in a number's place, of the same length and with the same separators, by
+//! format-preserving encryption (FF1). Nothing is kept; equal numbers in one field give equal tokens.
 //!
 //! # What a token is made of
 //!
@@ -11,6 +13,8 @@
 //! A JSON number comes back as a JSON number, so it must not begin with a zero: FF1 is applied again until it does not
 //! (cycle walking), and the other way round when it is decrypted. That leaves nine tenths of all numbers, so a JSON
 //! number of which no beginning is kept needs seven digits to have a million of them.
+
+mod vaulted;
 
 use std::sync::Arc;
 
@@ -24,10 +28,12 @@ use super::{
     Applied, BuildContext, Entry, FieldContext, OnProtected, ProtectError, Protection, key_error, options, schema_of,
 };
 use crate::value::{Number, Value};
+use vaulted::Shape;
 
 pub(super) const ENTRY: Entry = Entry {
     name: "token",
-    doc: "Another number in a number's place, with its length and separators (FF1): `4111 1111…` becomes `8203 5530…`.",
+    doc: "A token that the value can be got back from: a number of the same length (`digits`, FF1), or `random`, which is \
+          kept in a vault.",
     main_option: Some("format"),
     example: "token: { format: digits, keep: { first: 6, last: 4 } }",
     build,
@@ -39,10 +45,10 @@ pub(super) const ENTRY: Entry = Entry {
 struct Options {
     /// What tokens look like.
     format: Format,
-    /// Which key it is: tokens of one domain and field are equal for equal numbers.
+    /// Which key it is: tokens of one domain are equal for equal values, with `digits` within one field.
     #[serde(default = "default_domain")]
     domain: String,
-    /// Digits that stay, where at least six are left between them; otherwise all are replaced.
+    /// With `digits`: those that stay, where at least six are left between them; otherwise all are replaced.
     #[serde(default)]
     keep: Keep,
     /// What is done to a value that is a ck1 envelope or token already.
@@ -55,13 +61,20 @@ fn default_domain() -> String {
 }
 
 #[derive(Clone, Copy, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
+#[serde(rename_all = "kebab-case")]
 enum Format {
-    /// 6 to 36 digits for as many digits; spaces and `- . / ( ) + _` between them stay.
+    /// 6 to 36 digits for as many digits; spaces and `- . / ( ) + _` between them stay. Nothing is stored.
     Digits,
+    /// `tok_` and 26 random characters of a-z and 2-7, kept in the vault.
+    Random,
+    /// A random UUID (version 4), kept in the vault.
+    Uuid,
+    /// 7 to 36 random digits for as many digits, kept in the vault: never the same number, never one with a valid Luhn check
+    /// digit.
+    RandomDigits,
 }
 
-#[derive(Clone, Copy, Default, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 struct Keep {
     /// Digits that stay in front.
@@ -74,7 +87,19 @@ struct Keep {
 const SEPARATORS: &[u8] = b" -./()+_";
 
 fn build(given: serde_json::Value, context: &BuildContext<'_>) -> Result<Box<dyn Protection>, String> {
-    let Options { format: Format::Digits, domain, keep, on_protected } = options(given)?;
+    let Options { format, domain, keep, on_protected } = options(given)?;
+    let shape = match format {
+        Format::Digits => None,
+        Format::Random => Some(Shape::Text),
+        Format::Uuid => Some(Shape::Uuid),
+        Format::RandomDigits => Some(Shape::Digits),
+    };
+    if let Some(shape) = shape {
+        if keep != Keep::default() {
+            return Err("`keep` belongs to `format: digits`".to_owned());
+        }
+        return vaulted::build(shape, domain, on_protected, context);
+    }
     let key = context.keys()?.format_key(&domain).map_err(|error| error.to_string())?;
     let keep = (usize::from(keep.first), usize::from(keep.last));
     if keep.0 + keep.1 > MAX_DIGITS - MIN_DIGITS {
@@ -282,7 +307,7 @@ mod tests {
             assert!(apply("token: digits", json).unwrap_err().contains(expected), "{json}");
         }
         assert!(apply("token", "1234567").unwrap_err().contains("format"));
-        assert!(apply("token: random", "1234567").unwrap_err().contains("digits"));
+        assert!(apply("token: randon", "1234567").unwrap_err().contains("digits"));
     }
 
     proptest! {

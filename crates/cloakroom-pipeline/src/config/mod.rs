@@ -149,6 +149,7 @@ impl<S, K> PipelineFile<S, K> {
             detect: self.detect.clone(),
             reveal: self.reveal.clone(),
             envelope: self.envelope.as_ref().map(|section| section.with_key(master_key)).transpose()?,
+            tokens: None,
         })
     }
 }

@@ -9,6 +9,7 @@ use cloakroom_pipeline::keys;
 use cloakroom_pipeline::keys::protect::RootProtector;
 use cloakroom_pipeline::keys::shards::ShardFile;
 use cloakroom_pipeline::keys::subjects::SubjectFiles;
+use cloakroom_pipeline::keys::tokens::{self, Vault};
 use serde_json::json;
 
 use super::{crypto, key_file, now};
@@ -61,7 +62,10 @@ pub(super) async fn rotate(options: KeyFileOptions, pseudonyms: bool, output: Ou
         )?;
     } else {
         output::line(&format!("key {} is active, key {old} is retired", ring.active_kid()));
-        output::line(&format!("{} shard keys were wrapped anew; no data was touched", output::grouped(rewrapped)));
+        output::line(&format!(
+            "{} keys that wrap keys or seal tokens were wrapped anew; no data was touched",
+            output::grouped(rewrapped)
+        ));
         output::line("keep a copy of the key file, and start programs that run again");
     }
     Ok(0)
@@ -109,7 +113,7 @@ pub(super) async fn rewrap(
     if let Some((_, protector)) = &by {
         output::line(&changed(&path, protector.as_deref()));
     }
-    output::line(&format!("{} shard keys were wrapped anew", output::grouped(rewrapped)));
+    output::line(&format!("{} keys that wrap keys or seal tokens were wrapped anew", output::grouped(rewrapped)));
     Ok(0)
 }
 
@@ -125,12 +129,13 @@ fn changed(path: &Path, protector: Option<&dyn RootProtector>) -> String {
     }
 }
 
-/// Wraps the shard file beside a key file under the active root key.
+/// Wraps the shard file and the token vault's keys beside a key file under the active root key.
 fn rewrap_under(ring: Arc<KeyRing>, key_file: &Path) -> Result<u64, Failure> {
+    let of_vault = Vault::new(Arc::clone(&ring), tokens::beside(key_file)).rewrap()?;
     let files = SubjectFiles::beside(key_file);
     if !files.shards.exists() {
-        return Ok(0);
+        return Ok(of_vault);
     }
     let shards = ShardFile::open(&files.shards, Arc::clone(&ring), false)?;
-    Ok(u64::from(shards.rewrap(&ring)?))
+    Ok(of_vault + u64::from(shards.rewrap(&ring)?))
 }

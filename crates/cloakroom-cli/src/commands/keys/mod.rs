@@ -11,7 +11,8 @@ use cloakroom_crypto::{KeyId, KeyRing, KeyState, envelope};
 use cloakroom_pipeline::audit::{Action, Outcome, Refusal, audit_keys};
 use cloakroom_pipeline::keys::receipt::Receipt;
 use cloakroom_pipeline::keys::subjects::{SubjectFiles, SubjectKeys};
-use cloakroom_pipeline::keys::table::TableCounts;
+use cloakroom_pipeline::keys::table::{Erasure, TableCounts};
+use cloakroom_pipeline::keys::tokens::Vault;
 use cloakroom_pipeline::keys::{self, Keys, KeysConfig};
 use cloakroom_pipeline::{ConnectorError, ErrorKind};
 use serde_json::json;
@@ -53,6 +54,9 @@ fn status(keys: &Keys, data: Option<PathBuf>, output: Output) -> Result<u8, Fail
         }
         _ => (None, None),
     };
+    let vault = keys.tokens.as_deref();
+    let tokens = vault.map_or(Ok(Vec::new()), Vault::counts)?;
+    let vault_root = vault.map_or(Ok(None), Vault::root_kid)?;
     let values = data.as_deref().map(|data| count_values(data, ring)).transpose()?;
     let state = |state| match state {
         KeyState::Active => "active",
@@ -65,6 +69,9 @@ fn status(keys: &Keys, data: Option<PathBuf>, output: Output) -> Result<u8, Fail
         }
         if root.as_ref() == Some(kid) {
             uses.push("wraps the keys of people");
+        }
+        if vault_root.as_ref() == Some(kid) {
+            uses.push("wraps the keys of the token vault");
         }
         uses
     };
@@ -83,9 +90,10 @@ fn status(keys: &Keys, data: Option<PathBuf>, output: Output) -> Result<u8, Fail
             values.as_ref().map(|values| json!({ "values": values.of_people, "keys": values.people.len() }));
         let protected_by = keys.protector.as_ref().map(|protector| protector.protection());
         let protected_by = protected_by.map(|it| json!({ it.provider: it.settings }));
+        let tokens: serde_json::Map<_, _> = tokens.into_iter().map(|(domain, count)| (domain, count.into())).collect();
         output::json(
             &json!({ "origin": keys.origin, "protected_by": protected_by, "keys": versions, "people": subjects,
-                              "values_of_people": of_people }),
+                     "values_of_people": of_people, "tokens": tokens }),
         )?;
         return Ok(0);
     }
@@ -108,6 +116,9 @@ fn status(keys: &Keys, data: Option<PathBuf>, output: Output) -> Result<u8, Fail
     if let Some(TableCounts { subjects, keys, erased }) = counts {
         let [subjects, keys, erased] = [subjects, keys, erased].map(output::grouped);
         output::line(&format!("keys of people: {keys} of {subjects} people; {erased} people erased"));
+    }
+    for (domain, count) in tokens {
+        output::line(&format!("random tokens of the domain {domain}: {}", output::grouped(count)));
     }
     if let Some(values) = values {
         let (count, keys) = (output::grouped(values.of_people), output::grouped(values.people.len() as u64));
@@ -180,41 +191,55 @@ fn erase(subject: &str, tenant: &str, keys: &Keys, key_file: Option<&Path>) -> R
     let trail = Trail::of(&keys.ring, key_file)?;
     let pseudonym = trail.log().subject(subject)?;
     let put = |outcome| trail.put(Action::Erase, outcome, |event| event.subject(pseudonym.clone()));
-    let files = subject_files(keys)?;
-    let subjects = open(keys, files)?;
+    let vault = keys.tokens.as_deref().filter(|vault| vault.path().exists());
+    let subjects = match (subject_files(keys), vault) {
+        (Ok(files), _) => Some(open(keys, files)?),
+        (Err(_), Some(_)) => None,
+        (Err(failure), None) => return Err(failure),
+    };
     let time = now();
     let signer = keys.ring.audit_key().map_err(crypto)?;
     put(Outcome::Allowed)?;
-    let receipt = subjects.erase(tenant, subject, &|erasure| {
-        serde_json::to_string(&Receipt::sign(&signer, &time, erasure))
-            .map_err(|_| ConnectorError::new(ErrorKind::Internal, "the receipt could not be written"))
-    });
-    let receipt = match receipt {
-        Ok(receipt) => receipt,
+    let erase = || -> Result<(u64, Option<String>, bool), ConnectorError> {
+        let sign = |erasure: &Erasure| {
+            serde_json::to_string(&Receipt::sign(&signer, &time, erasure))
+                .map_err(|_| ConnectorError::new(ErrorKind::Internal, "the receipt could not be written"))
+        };
+        // Also for somebody who was erased before: they may have got tokens since.
+        let tokens = vault.map_or(Ok(0), |vault| vault.erase(tenant, subject))?;
+        let Some(subjects) = &subjects else { return Ok((tokens, None, false)) };
+        match subjects.erase(tenant, subject, &sign)? {
+            Some(receipt) => Ok((tokens, Some(receipt), false)),
+            None => Ok((tokens, subjects.table().receipt(&subjects.owner(tenant, subject))?, true)),
+        }
+    };
+    let (tokens, receipt, before) = match erase() {
+        Ok(done) => done,
         Err(error) => {
             put(Outcome::Failed)?;
             return Err(error.into());
         }
     };
+    if tokens > 0 {
+        output::note(&format!("{} random tokens that were theirs alone were deleted", output::grouped(tokens)));
+    }
     match receipt {
         Some(receipt) => {
+            if before {
+                output::note("this person was erased before; here is the receipt of then");
+            }
             output::line(&receipt);
             Ok(0)
         }
-        None => match subjects.table().receipt(&subjects.owner(tenant, subject))? {
-            Some(receipt) => {
-                output::note("this person was erased before; here is the receipt of then");
-                output::line(&receipt);
-                Ok(0)
-            }
-            None => {
-                put(Outcome::Refused(Refusal::NotFound))?;
-                output::error(
-                    "there is no key for this person: nothing was encrypted for them, or --tenant is another",
-                );
-                Ok(1)
-            }
-        },
+        None if tokens > 0 => Ok(0),
+        None => {
+            put(Outcome::Refused(Refusal::NotFound))?;
+            output::error(
+                "there is no key for this person, nor a token of theirs alone: nothing was encrypted for them, or --tenant \
+                 is another",
+            );
+            Ok(1)
+        }
     }
 }
 
