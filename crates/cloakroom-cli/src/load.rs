@@ -67,10 +67,10 @@ impl Loaded {
         Ok(DeadLetters::new(StateStore::open(&self.file.state.file()?)?, ring)?)
     }
 
-    /// How many records may travel together. Where whole records are sealed, each takes milliseconds: a batch must not
-    /// take minutes.
+    /// How many records may travel together. Where whole records are sealed, or values hashed slowly, each takes
+    /// milliseconds: a batch must not take minutes.
     pub(crate) fn batch(&self, wanted: BatchConfig) -> BatchConfig {
-        let most = if self.policy.has_envelope() { documents::BATCH.records } else { usize::MAX };
+        let most = if self.policy.is_slow() { documents::BATCH.records } else { usize::MAX };
         BatchConfig { records: wanted.records.min(most), ..wanted }
     }
 

@@ -25,8 +25,10 @@ use crate::value::{Number, Object, Value};
 
 mod detection;
 mod explain;
+mod slow;
 
 pub use explain::{How, Spotted, Treated};
+use slow::Slow;
 
 /// A policy with its keys, ready to run. Cheap to share between threads.
 #[derive(Clone)]
@@ -93,23 +95,28 @@ impl Cloak {
     ///
     /// A record that brings out a mistake of this program is rejected like any other: it must not hold up those behind it.
     /// Nothing is shared that a panic could leave half done.
-    pub fn process_batch<'a>(
-        &self,
+    pub fn process_batch<'c, 'a>(
+        &'c self,
         payloads: impl Iterator<Item = (&'a RecordId, &'a Payload)>,
         ingest: IngestTime,
     ) -> Vec<Result<ProtectedRecord, RecordError>> {
-        let internal = || RecordError::new(RecordErrorKind::Internal, "a mistake of this program");
-        let walk = |(id, payload): (&RecordId, &Payload)| {
+        let walk = |(id, payload): (&'a RecordId, &'a Payload), slow: &mut Slow<'c>| {
             let walk = AssertUnwindSafe(|| {
                 let content = payload.decode(self.policy.limits)?;
-                self.walk(Record { id: id.clone(), content }, ingest)
+                self.walk(Record { id: id.clone(), content }, ingest, slow)
             });
             catch_unwind(walk).unwrap_or_else(|_| Err(internal()))
         };
-        let Some(sealer) = &self.policy.envelope else {
-            return payloads.map(|payload| walk(payload).map(Walked::finished)).collect();
+        let walked: Vec<_> = if self.policy.hashes_slowly {
+            slow::walk_twice(payloads, walk)
+        } else if self.policy.envelope.is_some() {
+            payloads.map(|payload| walk(payload, &mut Slow::Now)).collect()
+        } else {
+            return payloads.map(|payload| walk(payload, &mut Slow::Now).map(Walked::finished)).collect();
         };
-        let walked: Vec<_> = payloads.map(walk).collect();
+        let Some(sealer) = &self.policy.envelope else {
+            return walked.into_iter().map(|walked| walked.map(Walked::finished)).collect();
+        };
         let mut contents = Vec::with_capacity(walked.len());
         let rest: Vec<_> = walked
             .into_iter()
@@ -133,25 +140,26 @@ impl Cloak {
     /// # Errors
     /// The reason for which the record is rejected whole.
     pub fn apply(&self, record: Record, ingest: IngestTime) -> Result<ProtectedRecord, RecordError> {
-        let mut walked = self.walk(record, ingest)?;
+        let mut walked = self.walk(record, ingest, &mut Slow::Now)?;
         if let Some(sealer) = &self.policy.envelope {
             let sealed = sealer.seal(vec![walked.content]).pop();
-            let lost = || Err(RecordError::new(RecordErrorKind::Internal, "a mistake of this program"));
-            walked.content = sealed.unwrap_or_else(lost)?;
+            walked.content = sealed.unwrap_or_else(|| Err(internal()))?;
         }
         Ok(walked.finished())
     }
 
     /// Everything but the last step, which is for whole records.
-    fn walk(&self, record: Record, ingest: IngestTime) -> Result<Walked, RecordError> {
+    fn walk<'a>(&'a self, record: Record, ingest: IngestTime, slow: &mut Slow<'a>) -> Result<Walked, RecordError> {
         let Record { id, mut content } = record;
         for path in &self.policy.required {
             check_required(path.segments(), &content, path)?;
         }
         let subject = self.subject(&content)?;
         let uuid = self.policy.uuid_key.as_ref().map(|key| uuid_of(&id, &content, key));
-        let mut walk = self.begin(&subject, uuid, ingest);
+        let mut walk = self.begin(subject, uuid, ingest);
+        walk.slow = std::mem::take(slow);
         walk.object(&mut content, Some(&self.policy.root))?;
+        *slow = walk.slow;
         let findings = walk.findings;
         if let Some(separator) = &self.policy.flatten {
             content = flatten_all(content, separator)?;
@@ -160,7 +168,7 @@ impl Cloak {
     }
 
     /// The beginning of a walk.
-    fn begin<'a>(&'a self, subject: &'a str, uuid: Option<String>, ingest: IngestTime) -> Walk<'a> {
+    fn begin(&self, subject: CompactString, uuid: Option<String>, ingest: IngestTime) -> Walk<'_> {
         Walk {
             policy: &self.policy,
             subject,
@@ -176,6 +184,7 @@ impl Cloak {
             findings: Vec::new(),
             index: None,
             lent: detection::Lent::default(),
+            slow: Slow::Now,
         }
     }
 
@@ -217,7 +226,7 @@ impl Walked {
 /// One walk through one record.
 struct Walk<'a> {
     policy: &'a Policy,
-    subject: &'a str,
+    subject: CompactString,
     /// For `set: uuid`, when the policy has one.
     uuid: Option<String>,
     /// What stands between the names of a path: flattening puts its own text there.
@@ -239,6 +248,8 @@ struct Walk<'a> {
     /// The blind index of the member at hand, until it stands beside it.
     index: Option<(CompactString, Value)>,
     lent: detection::Lent,
+    /// What is done with values that are hashed slowly.
+    slow: Slow<'a>,
 }
 
 impl<'a> Walk<'a> {
@@ -341,6 +352,9 @@ impl<'a> Walk<'a> {
             {
                 let value = index.of(value).map_err(|error| self.refused(error))?;
                 self.index = Some((index.name.clone(), value));
+            }
+            if let Some(hash) = protection.slow() {
+                return self.hash_slowly(hash, value).map(|()| true);
             }
             let taken = std::mem::replace(value, Value::Null);
             return match self.protect(protection.as_ref(), taken, None)? {
@@ -457,7 +471,7 @@ impl<'a> Walk<'a> {
         let context = FieldContext {
             tenant: &self.policy.tenant,
             collection: &self.policy.collection,
-            subject: self.subject,
+            subject: &self.subject,
             path: &self.path,
             entity,
         };
@@ -480,6 +494,10 @@ impl<'a> Walk<'a> {
     fn error(&self, kind: RecordErrorKind, detail: impl Into<std::borrow::Cow<'static, str>>) -> RecordError {
         RecordError::at(kind, self.shown_path(), detail)
     }
+}
+
+fn internal() -> RecordError {
+    RecordError::new(RecordErrorKind::Internal, "a mistake of this program")
 }
 
 fn check_required(segments: &[Segment], object: &Object, path: &FieldPath) -> Result<(), RecordError> {

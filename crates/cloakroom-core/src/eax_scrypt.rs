@@ -10,6 +10,7 @@ mod tests;
 
 use std::sync::{Mutex, PoisonError};
 
+use cloakroom_crypto::bcrypt::BcryptError;
 use cloakroom_crypto::eax_scrypt::{DocumentError, KeyDeriver};
 use compact_str::{CompactString, format_compact};
 
@@ -87,7 +88,8 @@ fn refused(error: DocumentError) -> RecordError {
         DocumentError::Missing(_) => RecordErrorKind::MissingField,
         DocumentError::NotBase64(_) | DocumentError::WrongLength { .. } => RecordErrorKind::InvalidFormat,
         DocumentError::NotText(_) => RecordErrorKind::NotUtf8,
-        DocumentError::TooLongForBcrypt => RecordErrorKind::Protection,
+        DocumentError::Bcrypt(BcryptError::Random) => RecordErrorKind::Key,
+        DocumentError::Bcrypt(_) => RecordErrorKind::Protection,
         _ => RecordErrorKind::Internal,
     };
     RecordError::new(kind, error.to_string())

@@ -37,17 +37,5 @@ pub const SALT_LEN: usize = 32;
 
 /// scrypt's N. r is 8 and p is 1.
 const COST: usize = 4096;
-/// bcrypt's cost: 2^12 rounds.
-const BCRYPT_COST: u32 = 12;
-
-/// The bcrypt hash of a text (Provos and Mazières, 1999), as `$2b$12$…` with a random salt.
-///
-/// # Errors
-/// [`DocumentError::TooLongForBcrypt`] for more than 71 bytes: bcrypt would ignore the rest. [`DocumentError::Random`].
-pub fn bcrypt_hash(text: &[u8]) -> Result<String, DocumentError> {
-    bcrypt::non_truncating_hash(text, BCRYPT_COST).map_err(|error| match error {
-        bcrypt::BcryptError::Truncation(_) => DocumentError::TooLongForBcrypt,
-        bcrypt::BcryptError::Rand(_) => DocumentError::Random,
-        _ => DocumentError::Internal,
-    })
-}
+/// The cost of [bcrypt](crate::bcrypt): 2^12 rounds.
+pub const BCRYPT_COST: u32 = 12;

@@ -44,6 +44,7 @@
 
 mod approver;
 pub mod audit;
+pub mod bcrypt;
 mod data_key;
 mod derive;
 mod deterministic_key;

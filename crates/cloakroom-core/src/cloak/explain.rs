@@ -56,7 +56,7 @@ impl Cloak {
     #[must_use]
     pub fn explain(&self, content: &Object) -> Vec<Treated> {
         let subject = self.subject(content).unwrap_or_default();
-        let walk = self.begin(&subject, None, IngestTime::from_unix_seconds(0));
+        let walk = self.begin(subject, None, IngestTime::from_unix_seconds(0));
         let mut teller = Teller { walk, shown: String::new(), told: Vec::new() };
         teller.object(content, Some(&self.policy.root), None);
         teller.told

@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
+use cloakroom_crypto::bcrypt;
 use cloakroom_crypto::eax_scrypt::{
-    DocumentError, DocumentKey, KeyEncryptionKey, MasterKey, Person, SALT_LEN, bcrypt_hash,
+    BCRYPT_COST, DocumentError, DocumentKey, KeyEncryptionKey, MasterKey, Person, SALT_LEN,
 };
 use compact_str::CompactString;
 
@@ -34,11 +35,25 @@ impl Sealer {
         let keys = self.derivers.with(|deriver| deriver.derive(&self.master, &people));
         let mut keys = keys.into_iter();
         let mut next_key = || keys.next().ok_or_else(|| refused(DocumentError::Internal));
+        let texts: Vec<&[u8]> = ready.iter().flatten().flat_map(|(record, _)| self.to_hash(record)).collect();
+        let hashes = bcrypt::hash_all(&texts, BCRYPT_COST).map_err(|error| refused(error.into()));
+        let mut hashes = hashes.map(Vec::into_iter);
         let finish = |ready: Result<(Object, [u8; SALT_LEN]), RecordError>| {
             let (record, salt) = ready?;
-            self.finish(record, &salt, &next_key()?)
+            let own = hashes.as_mut().map_err(|error| error.clone())?.by_ref().take(self.layout.hashes.len());
+            let own: Vec<String> = own.collect();
+            self.finish(record, &salt, &next_key()?, own)
         };
         ready.into_iter().map(finish).collect()
+    }
+
+    /// The texts of which a bcrypt hash is kept, in the layout's order.
+    fn to_hash<'a>(&'a self, record: &'a Object) -> impl Iterator<Item = &'a [u8]> {
+        let text = |(field, _): &(usize, _)| {
+            self.layout.fields.get(*field).and_then(|field| record.get(&field.name)).and_then(Value::as_str)
+        };
+        // There, and a text, since it was checked.
+        self.layout.hashes.iter().map(move |hash| text(hash).unwrap_or("").as_bytes())
     }
 
     fn user<'a>(&self, record: &'a Object) -> Option<&'a str> {
@@ -65,6 +80,7 @@ impl Sealer {
             let detail = "a field arrives under a name that the document needs; rename or drop it";
             return Err(RecordError::at(RecordErrorKind::NameConflict, taken, detail));
         }
+        self.to_hash(&record).try_for_each(bcrypt::check).map_err(|error| refused(error.into()))?;
         Ok((record, DocumentKey::salt().map_err(refused)?))
     }
 
@@ -73,6 +89,7 @@ impl Sealer {
         record: Object,
         salt: &[u8; SALT_LEN],
         key_encryption_key: &KeyEncryptionKey,
+        hashes: Vec<String>,
     ) -> Result<Object, RecordError> {
         let key = DocumentKey::generate().map_err(refused)?;
         let mut document = Object::with_capacity(record.len() + self.layout.companions().count());
@@ -84,8 +101,7 @@ impl Sealer {
             };
             let field = &self.layout.fields[index];
             let [ciphertext, tag, nonce] = key.seal(text.as_bytes()).map_err(refused)?.to_base64();
-            for (_, hash_name) in self.layout.hashes.iter().filter(|(of, _)| *of == index) {
-                let hash = bcrypt_hash(text.as_bytes()).map_err(refused)?;
+            for ((_, hash_name), hash) in self.layout.hashes.iter().zip(&hashes).filter(|((of, _), _)| *of == index) {
                 document.push(hash_name.clone(), Value::string(hash));
             }
             document.push(name, Value::string(ciphertext));

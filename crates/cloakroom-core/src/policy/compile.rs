@@ -60,6 +60,7 @@ pub(super) fn compile(config: &PolicyConfig, keys: Option<&Arc<dyn KeyProvider>>
     let detection = Detection::compile(config, &context)?;
     let mut root = Node::default();
     let mut columns = Vec::new();
+    let mut hashes_slowly = false;
     for (path_text, field) in &config.fields.0 {
         let path = parse_path(path_text)?;
         let rule = field_rule(path_text, field, &context, config, detection.as_ref())?;
@@ -84,6 +85,7 @@ pub(super) fn compile(config: &PolicyConfig, keys: Option<&Arc<dyn KeyProvider>>
         }
         let protection = rule.protection.as_ref();
         let fixed_length = protection.and_then(|protection| protection.fixed_length());
+        hashes_slowly |= protection.is_some_and(|protection| protection.slow().is_some());
         let is_text = protection.is_some_and(|protection| protection.gives_text());
         node.rule = Some(Arc::new(rule));
         let mut column = column(&path, path_text, field, required.contains(&path), config.record.flatten.as_deref());
@@ -138,6 +140,7 @@ pub(super) fn compile(config: &PolicyConfig, keys: Option<&Arc<dyn KeyProvider>>
         detection,
         reveal: reveal.unwrap_or_default(),
         envelope,
+        hashes_slowly,
         columns,
     })
 }

@@ -162,7 +162,7 @@ impl FieldDetection {
 
 fn action(spec: &Located<ActionSpec>, context: &BuildContext<'_>) -> Result<Action, PolicyError> {
     let ActionSpec::Protect(protection) = &spec.value else { return Ok(Action::Keep) };
-    if matches!(protection.name(), "drop" | "null" | "bucket" | "date_shift") {
+    if matches!(protection.name(), "drop" | "null" | "bucket" | "date_shift" | "bcrypt") {
         return Err(PolicyError::new(
             spec.at,
             format!(

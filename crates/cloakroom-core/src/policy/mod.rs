@@ -50,6 +50,8 @@ pub struct Policy {
     pub(crate) reveal: RevealRules,
     /// The last step, on whole records.
     pub(crate) envelope: Option<Sealer>,
+    /// True when a rule hashes slowly: better many records at once.
+    pub(crate) hashes_slowly: bool,
     columns: Vec<Column>,
 }
 
@@ -112,10 +114,10 @@ impl Policy {
         self.subject.is_some()
     }
 
-    /// True when records are sealed whole: a slow step, so batches should be small.
+    /// True when each record takes milliseconds, because it is sealed whole or hashed slowly: batches should be small.
     #[must_use]
-    pub fn has_envelope(&self) -> bool {
-        self.envelope.is_some()
+    pub fn is_slow(&self) -> bool {
+        self.envelope.is_some() || self.hashes_slowly
     }
 
     /// How the envelope seals the member of this name in the protected record; `None` when it does not.

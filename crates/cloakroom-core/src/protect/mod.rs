@@ -17,6 +17,7 @@ use crate::keys::KeyProvider;
 use crate::tokens::TokenVault;
 use crate::value::Value;
 
+mod bcrypt;
 mod block;
 mod bucket;
 mod date_shift;
@@ -108,6 +109,11 @@ pub trait Protection: Send + Sync {
         None
     }
 
+    /// The protection as one that takes long for a value and less for each of many.
+    fn slow(&self) -> Option<&dyn SlowHash> {
+        None
+    }
+
     /// True when every result is a text, whatever the value was.
     fn gives_text(&self) -> bool {
         false
@@ -120,6 +126,18 @@ pub trait Protection: Send + Sync {
     fn is_token(&self, _value: &Value) -> Result<bool, ProtectError> {
         Ok(false)
     }
+}
+
+/// A protection that takes long for one value, and less for each when many are done at once.
+pub trait SlowHash: Send + Sync {
+    /// The text that is to be hashed; `None` for a value that stays as it is.
+    ///
+    /// # Errors
+    /// When the value is not of a kind that this protection can work on.
+    fn prepare<'v>(&self, value: &'v Value) -> Result<Option<Cow<'v, str>>, ProtectError>;
+
+    /// What stands in the place of each text, in order.
+    fn hash_all(&self, texts: &[&str]) -> Vec<Result<CompactString, ProtectError>>;
 }
 
 /// What a protection may ask for while it is built.
@@ -161,6 +179,7 @@ pub struct Entry {
 
 /// Every protection there is.
 pub const PROTECTIONS: &[Entry] = &[
+    bcrypt::ENTRY,
     block::ENTRY,
     bucket::ENTRY,
     date_shift::ENTRY,

@@ -1,5 +1,7 @@
 //! What can be wrong with a document, in words without a value.
 
+use crate::bcrypt::BcryptError;
+
 /// Why a document was not opened or not written. Messages name a member of the document, never what it holds.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -40,9 +42,9 @@ pub enum DocumentError {
     #[error("the master key is empty")]
     EmptyMasterKey,
 
-    /// A text has more bytes than bcrypt looks at.
-    #[error("a text of more than 71 bytes cannot be hashed with bcrypt, which would ignore the rest")]
-    TooLongForBcrypt,
+    /// A text cannot be hashed with bcrypt.
+    #[error(transparent)]
+    Bcrypt(#[from] BcryptError),
 
     /// The operating system's random generator failed.
     #[error("the operating system gave no random bytes; nothing was written")]

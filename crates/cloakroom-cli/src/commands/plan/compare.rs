@@ -120,7 +120,7 @@ fn strength(how: &str) -> Option<u8> {
         "redact" => Some(4),
         "encrypt" | "hmac" | "token" | "eax-scrypt" => Some(3),
         "mask" => Some(2),
-        "hash" => Some(1),
+        "hash" | "bcrypt" => Some(1),
         CLEAR => Some(0),
         _ => None,
     }
