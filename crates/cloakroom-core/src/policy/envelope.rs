@@ -32,7 +32,8 @@ pub struct EaxScryptConfig<K> {
     /// The fields that are sealed, and what the names of their tag and nonce begin with: `cuenta_numero: cuenta` gives
     /// `cuenta_tag` and `cuenta_nonce`.
     pub fields: OrderedMap<Located<String>>,
-    /// Of which of them a bcrypt hash is kept, and under which name. Slow by design: a quarter of a second each.
+    /// Of which of them a bcrypt hash is kept, and under which name. Slow by design: a twelfth of a second
+    /// each.
     #[serde(default)]
     pub bcrypt: OrderedMap<Located<String>>,
 }
