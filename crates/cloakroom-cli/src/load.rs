@@ -4,11 +4,13 @@ use std::path::Path;
 use std::sync::Arc;
 
 use cloakroom_connect::context::SourceContext;
+use cloakroom_core::tokens::TokenVault;
 use cloakroom_core::{Cloak, Policy, PolicyConfig};
 use cloakroom_crypto::{KeyRing, RootKey};
 use cloakroom_pipeline::config::{BatchConfig, ConfigError};
 use cloakroom_pipeline::dead_letter::DeadLetters;
 use cloakroom_pipeline::documents;
+use cloakroom_pipeline::keys::tokens::Rehearsal;
 use cloakroom_pipeline::keys::{self, Keys};
 use cloakroom_pipeline::run::Rejected;
 use cloakroom_pipeline::state::StateStore;
@@ -33,6 +35,13 @@ pub(crate) async fn load(path: &Path) -> Result<Loaded, Failure> {
     compile(file, &shown).await
 }
 
+/// The same for telling what a policy would do: random tokens are drawn and not kept, no vault is made.
+pub(crate) async fn rehearsal(path: &Path) -> Result<Loaded, Failure> {
+    let shown = path.display().to_string();
+    let file = File::parse(&read_text(path)?, &shown)?;
+    compile_with(file, &shown, |keys| keys.vault().map(|_| Arc::new(Rehearsal) as Arc<dyn TokenVault>)).await
+}
+
 /// Reads a file that people write.
 pub(crate) fn read_text(path: &Path) -> Result<String, Failure> {
     let shown = path.display();
@@ -44,9 +53,17 @@ pub(crate) fn read_text(path: &Path) -> Result<String, Failure> {
 
 /// Compiles a pipeline file that was read. `shown` names it in messages.
 pub(crate) async fn compile(file: File, shown: &str) -> Result<Loaded, Failure> {
+    compile_with(file, shown, Keys::vault).await
+}
+
+async fn compile_with(
+    file: File,
+    shown: &str,
+    vault: impl Fn(&Keys) -> Option<Arc<dyn TokenVault>>,
+) -> Result<Loaded, Failure> {
     let name = file.name_or(shown);
     let keys = keys::load(&file.keys, &access()).await?;
-    let config = PolicyConfig { tokens: keys.as_ref().and_then(Keys::vault), ..file.policy(&name)? };
+    let config = PolicyConfig { tokens: keys.as_ref().and_then(vault), ..file.policy(&name)? };
     let policy = Policy::compile(&config, keys.as_ref().map(|keys| &keys.provider));
     let policy = Arc::new(policy.map_err(|error| ConfigError::from_policy(shown, error))?);
     Ok(Loaded { file, name, keys, policy })

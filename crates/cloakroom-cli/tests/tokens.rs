@@ -100,6 +100,7 @@ fn plan_knows_random_tokens() {
     let digits = plan("fields: { card: { protect: { token: digits } } }\n");
     assert!(digits.expect_code(0).out().contains("changed"), "{digits}");
     assert!(plan("fields: { card: {} }\n").expect_code(1).out().contains("uncovered"));
-    assert!(plan("fields: { card: { protect: mask } }\n").out().contains("weaker"));
+    assert!(plan("fields: { card: { protect: { mask: last4 } } }\n").out().contains("weaker"));
+    assert!(plan("fields: { card: { protect: { bcrypt: 12, allow_reversible: true } } }\n").out().contains("weaker"));
     assert!(!room.home().join("keys.tokens.db").exists(), "telling makes no vault");
 }

@@ -140,12 +140,25 @@ impl Cloak {
     /// # Errors
     /// The reason for which the record is rejected whole.
     pub fn apply(&self, record: Record, ingest: IngestTime) -> Result<ProtectedRecord, RecordError> {
-        let mut walked = self.walk(record, ingest, &mut Slow::Now)?;
+        self.sealed(self.walk(record, ingest, &mut Slow::Now)?).map(Walked::finished)
+    }
+
+    /// What would become of a record: the same, but where a value is hashed slowly stands null. Not to be delivered.
+    ///
+    /// # Errors
+    /// As [`Self::apply`].
+    pub fn rehearse(&self, record: Record, ingest: IngestTime) -> Result<Object, RecordError> {
+        let walked = self.walk(record, ingest, &mut Slow::Note(Vec::new()))?;
+        self.sealed(walked).map(|walked| walked.content)
+    }
+
+    /// The last step, for one record.
+    fn sealed(&self, mut walked: Walked) -> Result<Walked, RecordError> {
         if let Some(sealer) = &self.policy.envelope {
             let sealed = sealer.seal(vec![walked.content]).pop();
             walked.content = sealed.unwrap_or_else(|| Err(internal()))?;
         }
-        Ok(walked.finished())
+        Ok(walked)
     }
 
     /// Everything but the last step, which is for whole records.

@@ -389,6 +389,29 @@ impl TokenVault for Vault {
     }
 }
 
+/// A vault that keeps nothing, for telling what a policy would do: every value gets a token, none twice the same.
+#[derive(Debug)]
+pub struct Rehearsal;
+
+impl TokenVault for Rehearsal {
+    fn token(&self, _: &Original<'_>, draw: &Draw<'_>) -> Result<CompactString, VaultError> {
+        Ok((draw.one)()?)
+    }
+
+    fn is_token(&self, _: &str, _: &str) -> Result<bool, VaultError> {
+        Ok(false)
+    }
+
+    fn begin(&self) -> TokenBatch {
+        TokenBatch::default()
+    }
+
+    /// Nothing of it may leave the program.
+    fn persist(&self, _: TokenBatch) -> Result<(), PersistError> {
+        Err(PersistError::Failed("a rehearsal delivers nothing".to_owned()))
+    }
+}
+
 impl fmt::Debug for Vault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Vault({})", self.path.display())

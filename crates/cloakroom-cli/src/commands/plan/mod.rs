@@ -19,11 +19,11 @@ use serde_json::json;
 use self::compare::{Change, Difference, compare};
 use crate::args::{Output, PlanOptions};
 use crate::error::Failure;
-use crate::load::{Loaded, load};
+use crate::load::{Loaded, rehearsal};
 use crate::output;
 
 pub(crate) async fn plan(options: PlanOptions) -> Result<u8, Failure> {
-    let (old, new) = (load(&options.old).await?, load(&options.new).await?);
+    let (old, new) = (rehearsal(&options.old).await?, rehearsal(&options.new).await?);
     let mut plan = Plan::new(&old, &new);
     // A sample that is not there is a mistake of whoever typed its name, like a policy that is not there.
     let usage = |error: ConnectorError| Failure::new(2, format!("sample: {error}"));
@@ -107,7 +107,7 @@ impl Plan {
         };
         self.records.read += 1;
         let now = cloakroom_pipeline::run::now();
-        let apply = |cloak: &Cloak| cloak.apply(Record { id: delivery.id.clone(), content: content.clone() }, now);
+        let apply = |cloak: &Cloak| cloak.rehearse(Record { id: delivery.id.clone(), content: content.clone() }, now);
         let outcomes = (apply(&self.old), apply(&self.new));
         if outcomes.0.is_ok() || outcomes.1.is_ok() {
             self.values(&content, outcomes.1.is_err());
@@ -119,7 +119,7 @@ impl Plan {
             (Ok(old), Ok(new)) => {
                 for (record, fields) in [old, new].iter().zip(&mut self.fields) {
                     let mut names = BTreeSet::new();
-                    let members = record.content().iter();
+                    let members = record.iter();
                     members.for_each(|(name, value)| field_names(&mut name.to_owned(), value, &mut names));
                     names.into_iter().for_each(|name| *fields.entry(name).or_default() += 1);
                 }
