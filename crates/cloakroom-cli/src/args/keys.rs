@@ -81,7 +81,7 @@ pub(crate) enum KeysCommand {
         #[command(flatten)]
         protection: ProtectionOptions,
     },
-    /// Show the key ring's versions, what they wrap, and how many people have keys. Never shows a key.
+    /// Show the key ring's versions, what they wrap, how many people have keys, and how many random tokens there are. Never shows a key.
     #[command(after_help = "Examples:\n  cloakroom keys status\n  cloakroom keys status --data protected.jsonl\n\n\
         With --data it counts the ck1 values of a file by key version: what is counted for a retired version still needs it.")]
     Status {
@@ -94,7 +94,7 @@ pub(crate) enum KeysCommand {
         #[arg(long, default_value = "human")]
         output: Output,
     },
-    /// Make a new root key and wrap the keys of people under it. No data is touched.
+    /// Make a new root key and wrap the keys of people and of the token vault under it. No data is touched.
     #[command(after_help = "Examples:\n  cloakroom keys rotate\n  cloakroom keys rotate --pseudonyms\n\n\
         The old root key is kept, retired: what was made with it still opens. Pseudonyms go on as they are, so that old and new\n\
         records still join, unless --pseudonyms says otherwise. Programs that run must be started again to load the new key.")]
@@ -108,7 +108,7 @@ pub(crate) enum KeysCommand {
         #[arg(long, default_value = "human")]
         output: Output,
     },
-    /// Wrap keys anew: those of people under the active root key, and with --protect the root keys in their file.
+    /// Wrap keys anew: those of people and of the token vault under the active root key, and with --protect the root keys in their file.
     #[command(
         after_help = "Examples:\n  cloakroom keys rewrap\n  cloakroom keys rewrap --protect passphrase --new-passphrase-file new.txt\n  \
         cloakroom keys rewrap --protect aws-kms --kms-key alias/cloakroom --kms-region eu-west-1\n  \
@@ -132,7 +132,7 @@ pub(crate) enum KeysCommand {
     },
     /// Destroy all keys of a person: nothing that was encrypted for them opens again, in no copy of the data.
     #[command(after_help = "Example:\n  cloakroom keys erase user-4711 > receipt.json\n\n\
-        Prints a receipt. Copies of the key table made before open nothing of that person any more; neither do they open what else\n\
+        Prints a receipt. Random tokens that were theirs alone are deleted, too. Copies of the key table made before open nothing of that person any more; neither do they open what else\n\
         was in the same shard, one person in 4,096: make a new copy afterwards. Old copies of the shard file must be destroyed.\n\
         Exit code 1 when there is no key for that person.")]
     Erase {

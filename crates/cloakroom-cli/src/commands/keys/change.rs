@@ -62,10 +62,7 @@ pub(super) async fn rotate(options: KeyFileOptions, pseudonyms: bool, output: Ou
         )?;
     } else {
         output::line(&format!("key {} is active, key {old} is retired", ring.active_kid()));
-        output::line(&format!(
-            "{} keys that wrap keys or seal tokens were wrapped anew; no data was touched",
-            output::grouped(rewrapped)
-        ));
+        output::line(&format!("{} keys were wrapped anew; no data was touched", output::grouped(rewrapped)));
         output::line("keep a copy of the key file, and start programs that run again");
     }
     Ok(0)
@@ -113,7 +110,7 @@ pub(super) async fn rewrap(
     if let Some((_, protector)) = &by {
         output::line(&changed(&path, protector.as_deref()));
     }
-    output::line(&format!("{} keys that wrap keys or seal tokens were wrapped anew", output::grouped(rewrapped)));
+    output::line(&format!("{} keys were wrapped anew", output::grouped(rewrapped)));
     Ok(0)
 }
 
