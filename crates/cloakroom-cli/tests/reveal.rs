@@ -13,6 +13,8 @@ fields:
   card: { protect: encrypt, class: payment }
   mail: { protect: encrypt, index: { as: mail_index, normalize: [lowercase] } }
   ip: { protect: hmac }
+  phone: { protect: { token: random } }
+  member: { protect: { token: random-digits } }
   address.street: { protect: encrypt, class: contact }
 reveal:
   allow:
@@ -24,7 +26,8 @@ reveal:
 fn person(number: u64) -> Value {
     json!({
         "id": number, "name": format!("person {number}"), "card": format!("4111-1111-1111-{number:04}"),
-        "mail": format!("Jo{number}@mail.example"), "ip": "192.0.2.1", "address": { "street": format!("Elm Street {number}") },
+        "mail": format!("Jo{number}@mail.example"), "ip": "192.0.2.1",
+        "phone": format!("+34 600 100 {number:03}"), "member": 1_000_000_000 + number, "address": { "street": format!("Elm Street {number}") },
     })
 }
 
@@ -52,13 +55,20 @@ fn lines(finished: &Finished) -> Vec<Value> {
 
 /// What a sink gives for person 3, by subject and by a protected field.
 fn is_found(room: &Room, pipeline: &str) {
-    for search in [["--subject", "3"], ["--record", "mail=JO3@mail.example"], ["--record", "name=person 3"]] {
+    for search in [
+        ["--subject", "3"],
+        ["--record", "mail=JO3@mail.example"],
+        ["--record", "name=person 3"],
+        ["--record", "phone=+34 600 100 003"],
+        ["--record", "member=1000000003"],
+    ] {
         let found = reveal(room, pipeline, &[&search[..], &["--purpose", "support"]].concat());
         found.expect_code(0);
         let found = lines(&found);
         assert_eq!(found.len(), 1, "{search:?}");
         assert_eq!((&found[0]["id"], &found[0]["card"]), (&3.into(), &"****-****-****-0003".into()), "{search:?}");
         assert_eq!(found[0]["mail"], "J***@mail.example");
+        assert_eq!((&found[0]["phone"], &found[0]["member"]), (&"+** *** *** *03".into(), &"********03".into()));
         assert!(found[0].to_string().contains("E***") && !found[0].to_string().contains("Elm"), "{}", found[0]);
         assert!(found[0]["ip"].as_str().unwrap().starts_with("ck1.t."));
     }

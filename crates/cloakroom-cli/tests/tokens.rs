@@ -52,7 +52,9 @@ fn tokens_stay_are_counted_and_erased() {
     let keys = || {
         let file = room.home().join("keys.json").display().to_string();
         let config: KeysConfig = serde_json::from_value(json!({ "file": file })).unwrap();
-        cloakroom_pipeline::keys::load(&config).unwrap().unwrap()
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let access = cloakroom_pipeline::keys::protect::Access::new(&[]);
+        runtime.block_on(cloakroom_pipeline::keys::load(&config, &access)).unwrap().unwrap()
     };
     let open =
         |domain: &str, token: &Value| keys().tokens.unwrap().detokenise(domain, token.as_str().unwrap()).unwrap();

@@ -8,6 +8,7 @@ use cloakroom_crypto::envelope::ValueType;
 use compact_str::CompactString;
 
 use crate::keys::PersistError;
+use crate::value::Value;
 
 /// A vault of random tokens: one token for each value of a domain.
 pub trait TokenVault: Debug + Send + Sync {
@@ -23,6 +24,12 @@ pub trait TokenVault: Debug + Send + Sync {
     /// # Errors
     /// When the vault cannot be asked.
     fn is_token(&self, domain: &str, token: &str) -> Result<bool, VaultError>;
+
+    /// The value that a token of this domain stands for, with its type; `None` when the domain has no such token, or no longer.
+    ///
+    /// # Errors
+    /// When the vault cannot be asked, or what it holds was changed.
+    fn original(&self, domain: &str, token: &str) -> Result<Option<Value>, VaultError>;
 
     /// Before the first token of a batch of records.
     fn begin(&self) -> TokenBatch;

@@ -21,7 +21,7 @@ use cloakroom_core::keys::PersistError;
 use cloakroom_core::tokens::{Draw, Lookup, Original, TokenBatch, TokenVault, VaultError};
 use cloakroom_core::{CompactString, Number, Value};
 use cloakroom_crypto::envelope::{Place, ValueType, open_any_type, seal};
-use cloakroom_crypto::{DataKey, KeyId, KeyRing, KeyState, PseudonymKey, SecretKey};
+use cloakroom_crypto::{CryptoError, DataKey, KeyId, KeyRing, KeyState, PseudonymKey, SecretKey};
 
 use super::table::Owner;
 use crate::error::{ConnectorError, ErrorKind};
@@ -373,6 +373,16 @@ impl TokenVault for Vault {
         self.opened()?.is_taken(domain, token)
     }
 
+    fn original(&self, domain: &str, token: &str) -> Result<Option<Value>, VaultError> {
+        self.detokenise(domain, token).map_err(|error| match error.kind {
+            ErrorKind::Corrupt => VaultError::Crypto(CryptoError::Authentication),
+            _ => {
+                tracing::error!(error = %error.message, "the token vault failed");
+                VaultError::Failed
+            }
+        })
+    }
+
     fn begin(&self) -> TokenBatch {
         match self.opened.get() {
             Some(Ok(opened)) => TokenBatch(locked(&opened.memory).generation),
@@ -400,6 +410,10 @@ impl TokenVault for Rehearsal {
 
     fn is_token(&self, _: &str, _: &str) -> Result<bool, VaultError> {
         Ok(false)
+    }
+
+    fn original(&self, _: &str, _: &str) -> Result<Option<Value>, VaultError> {
+        Ok(None)
     }
 
     fn begin(&self) -> TokenBatch {

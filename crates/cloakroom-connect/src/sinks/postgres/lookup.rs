@@ -28,27 +28,32 @@ pub(super) async fn find(
         return Err(ConnectorError::configuration(format!("table {} has no column `{column}`{near}", table.name)));
     }
     // Whatever the column's type, the server reads it from its text, so a text and the number that it is are one.
-    let Some(text) = values.iter().find_map(|value| match value {
-        Value::String(text) => Some(text.as_str()),
-        Value::Number(number) => Some(number.as_str()),
-        _ => None,
-    }) else {
-        return Ok(Vec::new());
-    };
-    let sql = format!("SELECT row_to_json(t)::text FROM {} t WHERE {} = $1 LIMIT {limit}", table.name, quote(column));
-    let rows = match client.query(&sql, &[&Text(text)]).await {
-        Ok(rows) => rows,
-        // No number, no date, no UUID: then no row has it.
-        Err(error) if error.code().is_some_and(is_no_such_value) => return Ok(Vec::new()),
-        Err(error) => return Err(pg_error(&error)),
-    };
-    let record = |row: &tokio_postgres::Row| {
-        let text: String = row.try_get(0).map_err(|error| pg_error(&error))?;
-        parse_json_object(text.as_bytes(), MAX_DEPTH).map_err(|error| {
-            ConnectorError::new(ErrorKind::Corrupt, format!("a row of {}: {}", table.name, error.kind))
+    let mut texts: Vec<&str> = values
+        .iter()
+        .filter_map(|value| match value {
+            Value::String(text) => Some(text.as_str()),
+            Value::Number(number) => Some(number.as_str()),
+            _ => None,
         })
-    };
-    rows.iter().map(record).collect()
+        .collect();
+    texts.dedup();
+    let sql = format!("SELECT row_to_json(t)::text FROM {} t WHERE {} = $1 LIMIT {limit}", table.name, quote(column));
+    let mut found = Vec::new();
+    for text in texts {
+        let rows = match client.query(&sql, &[&Text(text)]).await {
+            Ok(rows) => rows,
+            // No number, no date, no UUID: then no row has it.
+            Err(error) if error.code().is_some_and(is_no_such_value) => continue,
+            Err(error) => return Err(pg_error(&error)),
+        };
+        for row in rows {
+            let text: String = row.try_get(0).map_err(|error| pg_error(&error))?;
+            found.push(parse_json_object(text.as_bytes(), MAX_DEPTH).map_err(|error| {
+                ConnectorError::new(ErrorKind::Corrupt, format!("a row of {}: {}", table.name, error.kind))
+            })?);
+        }
+    }
+    Ok(found)
 }
 
 fn is_no_such_value(state: &SqlState) -> bool {

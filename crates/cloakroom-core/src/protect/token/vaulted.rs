@@ -126,6 +126,22 @@ impl Protection for Vaulted {
         self.shape != Shape::Digits
     }
 
+    fn reveal(&self, value: &Value, _: &FieldContext<'_>) -> Result<Option<Value>, CryptoError> {
+        let token = match value {
+            Value::String(text) if self.shape == Shape::Digits || self.shape.may_be(text) => text.as_str(),
+            Value::Number(number) if self.shape == Shape::Digits => number.as_str(),
+            _ => return Ok(None),
+        };
+        self.vault.original(&self.domain, token).map_err(|error| match error {
+            VaultError::Crypto(error) => error,
+            VaultError::Failed | VaultError::Full => CryptoError::KeyTable,
+        })
+    }
+
+    fn has_tokens(&self) -> bool {
+        true
+    }
+
     fn is_token(&self, value: &Value) -> Result<bool, ProtectError> {
         match value.as_str() {
             Some(text) if self.shape.may_be(text) => self.vault.is_token(&self.domain, text).map_err(vault_error),
@@ -235,6 +251,10 @@ mod tests {
 
         fn is_token(&self, domain: &str, token: &str) -> Result<bool, VaultError> {
             Ok(self.0.lock().unwrap().values().any(|(of, known)| of == domain && known == token))
+        }
+
+        fn original(&self, _: &str, _: &str) -> Result<Option<Value>, VaultError> {
+            Ok(None)
         }
 
         fn begin(&self) -> TokenBatch {
