@@ -21,6 +21,7 @@ fmt: ## format all Rust code
 lint: ## formatting, clippy and documentation; a warning is an error
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets -- -D warnings
+	cargo check -p cloakroom-cli --no-default-features
 	RUSTDOCFLAGS='-D warnings' cargo doc --workspace --no-deps
 	@if command -v shellcheck >/dev/null; then shellcheck $(SERVERS) .ci/run; else echo 'shellcheck is not here: scripts not checked'; fi
 

@@ -3,6 +3,8 @@
 //! The encryption context (<https://docs.aws.amazon.com/kms/latest/developerguide/encrypt_context.html>) names the purpose and
 //! the key: KMS binds both, and policies and CloudTrail see them. A role needs `kms:Decrypt` to work, and
 //! `kms:Encrypt` too to make, rotate and rewrap.
+//!
+//! AWS' client keeps copies of what it sends and gets, which are not wiped.
 
 use std::sync::Arc;
 

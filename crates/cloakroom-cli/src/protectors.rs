@@ -68,7 +68,7 @@ pub(crate) async fn protector(
     access: &Access,
     passphrase: PassphraseSource,
 ) -> Result<Option<Arc<dyn RootProtector>>, Failure> {
-    let settings = match options.protect {
+    let (provider, mut settings) = match options.protect {
         None | Some(ProtectBy::None) => return Ok(None),
         Some(ProtectBy::Passphrase) => {
             return Ok(Some(with_new_passphrase(move || passphrase.get_new()).await?));
@@ -83,7 +83,6 @@ pub(crate) async fn protector(
                     "namespace": options.vault_namespace }),
         ),
     };
-    let (provider, mut settings) = settings;
     if let Value::Object(settings) = &mut settings {
         settings.retain(|_, value| !value.is_null());
     }

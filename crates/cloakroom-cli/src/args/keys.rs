@@ -37,13 +37,19 @@ pub(crate) struct ProtectionOptions {
     #[arg(long, value_name = "BY")]
     pub(crate) protect: Option<ProtectBy>,
     /// The KMS key: its id, ARN or alias (alias/NAME). A symmetric one.
-    #[arg(long, value_name = "KEY", required_if_eq("protect", "aws-kms"), help_heading = "AWS KMS")]
+    #[arg(
+        long,
+        value_name = "KEY",
+        required_if_eq("protect", "aws-kms"),
+        requires = "protect",
+        help_heading = "AWS KMS"
+    )]
     pub(crate) kms_key: Option<String>,
     /// The region of the KMS key (default: AWS_REGION, or the profile's).
-    #[arg(long, value_name = "REGION", help_heading = "AWS KMS")]
+    #[arg(long, value_name = "REGION", requires = "protect", help_heading = "AWS KMS")]
     pub(crate) kms_region: Option<String>,
     /// Another address of KMS: a VPC endpoint, an emulator.
-    #[arg(long, value_name = "URL", help_heading = "AWS KMS")]
+    #[arg(long, value_name = "URL", requires = "protect", help_heading = "AWS KMS")]
     pub(crate) kms_endpoint: Option<String>,
     /// The address of the Vault.
     #[arg(
@@ -58,7 +64,13 @@ pub(crate) struct ProtectionOptions {
     #[arg(long, value_name = "PATH", default_value = "transit", help_heading = "Vault Transit")]
     pub(crate) vault_mount: String,
     /// The Transit key: of a type with associated data, such as aes256-gcm96.
-    #[arg(long, value_name = "KEY", required_if_eq("protect", "vault-transit"), help_heading = "Vault Transit")]
+    #[arg(
+        long,
+        value_name = "KEY",
+        required_if_eq("protect", "vault-transit"),
+        requires = "protect",
+        help_heading = "Vault Transit"
+    )]
     pub(crate) vault_key: Option<String>,
     /// The namespace, where the Vault has some.
     #[arg(long, value_name = "PATH", env = "VAULT_NAMESPACE", help_heading = "Vault Transit")]
@@ -124,7 +136,7 @@ pub(crate) enum KeysCommand {
         #[command(flatten)]
         protection: ProtectionOptions,
         /// A file with the new passphrase that only you can read.
-        #[arg(long, value_name = "FILE")]
+        #[arg(long, value_name = "FILE", requires = "protect")]
         new_passphrase_file: Option<PathBuf>,
         /// How the result is written.
         #[arg(long, default_value = "human")]

@@ -59,6 +59,10 @@ fn a_passphrase_protects_the_key_file() {
         |passphrase: &str| room.run(&["keys", "init", "--protect", "passphrase", "--passphrase-file", passphrase]);
     refused(&room.run(&["keys", "init", "--protect", "passphrase"]), &[2], "a passphrase is needed");
     refused(&init(&short), &[2], "too short");
+    // Settings of a protection without the word that asks for it: not a key in clear by mistake.
+    refused(&room.run(&["keys", "init", "--kms-key", "alias/x"]), &[2], "--protect");
+    refused(&room.run(&["keys", "init", "--vault-key", "x"]), &[2], "--protect");
+    refused(&room.run(&["keys", "init", "--protect", "aws-kms"]), &[2], "--kms-key");
     assert!(!room.home().exists(), "nothing was made");
     assert!(init(&right).expect_code(0).out().contains("protected by a passphrase"));
     refused(&init(&right), &[2], "is there already");
