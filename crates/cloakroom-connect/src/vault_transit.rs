@@ -308,7 +308,8 @@ fn refusal(status: StatusCode, body: &[u8]) -> ConnectorError {
             "the Transit key does not take associated data; take one of an AEAD type such as aes256-gcm96",
         ),
         400 => ConnectorError::configuration(
-            "the server refuses the request (400); check that the Transit key is of an AEAD type such as aes256-gcm96",
+            "the server refuses the request (400); check that the Transit key is of an AEAD type such as aes256-gcm96, and \
+             not a derived one",
         ),
         401 | 403 => ConnectorError::new(
             ErrorKind::Denied,
