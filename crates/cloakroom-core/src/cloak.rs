@@ -14,7 +14,7 @@ use crate::decode::Payload;
 use crate::encode::write_object;
 use crate::error::{RecordError, RecordErrorKind};
 use crate::finding::Finding;
-use crate::keys::{KeyBatch, PersistError};
+use crate::keys::{KeyBatch, PersistError, SubjectKey};
 use crate::path::{FieldPath, Segment};
 use crate::policy::{Actions, FieldRule, FieldType, Node, Policy, SetValue, Unlisted};
 use crate::protect::{Applied, FieldContext, ProtectError, Protection, is_protected};
@@ -29,6 +29,9 @@ mod slow;
 
 pub use explain::{How, Spotted, Treated};
 use slow::Slow;
+
+/// Records whose keys are looked for at once: enough to make it worth while, few enough that decoded they are some megabytes.
+const GROUP: usize = 2048;
 
 /// A policy with its keys, ready to run. Cheap to share between threads.
 #[derive(Clone)]
@@ -100,19 +103,18 @@ impl Cloak {
         payloads: impl Iterator<Item = (&'a RecordId, &'a Payload)>,
         ingest: IngestTime,
     ) -> Vec<Result<ProtectedRecord, RecordError>> {
-        let walk = |(id, payload): (&'a RecordId, &'a Payload), slow: &mut Slow<'c>| {
-            let walk = AssertUnwindSafe(|| {
-                let content = payload.decode(self.policy.limits)?;
-                self.walk(Record { id: id.clone(), content }, ingest, slow)
-            });
-            catch_unwind(walk).unwrap_or_else(|_| Err(internal()))
-        };
-        let walked: Vec<_> = if self.policy.hashes_slowly {
+        let walked = if self.policy.hashes_slowly {
+            let walk = |(id, payload): (&'a RecordId, &'a Payload), slow: &mut Slow<'c>| {
+                guarded(|| {
+                    let content = payload.decode(self.policy.limits)?;
+                    self.walk(Record { id: id.clone(), content }, ingest, slow, SubjectKey::alone())
+                })
+            };
             slow::walk_twice(payloads, walk)
         } else if self.policy.envelope.is_some() {
-            payloads.map(|payload| walk(payload, &mut Slow::Now)).collect()
+            self.walk_all(payloads, ingest, |walked| walked)
         } else {
-            return payloads.map(|payload| walk(payload, &mut Slow::Now).map(Walked::finished)).collect();
+            return self.walk_all(payloads, ingest, Walked::finished);
         };
         let Some(sealer) = &self.policy.envelope else {
             return walked.into_iter().map(|walked| walked.map(Walked::finished)).collect();
@@ -135,12 +137,60 @@ impl Cloak {
             .collect()
     }
 
+    /// Decodes and walks many records. Where values are sealed with keys of subjects, the keys of a group are looked for at once.
+    fn walk_all<'a, T>(
+        &self,
+        mut payloads: impl Iterator<Item = (&'a RecordId, &'a Payload)>,
+        ingest: IngestTime,
+        finish: impl Fn(Walked) -> T,
+    ) -> Vec<Result<T, RecordError>> {
+        let decode = |id: &RecordId, payload: &Payload| {
+            guarded(|| Ok(Record { id: id.clone(), content: payload.decode(self.policy.limits)? }))
+        };
+        let walk = |record: Record, key: SubjectKey<'_>| {
+            guarded(|| self.walk(record, ingest, &mut Slow::Now, key).map(&finish))
+        };
+        let Some(keys) = self.policy.keys.as_ref().filter(|_| self.policy.seals_for_subjects) else {
+            return payloads
+                .map(|(id, payload)| decode(id, payload).and_then(|record| walk(record, SubjectKey::alone())))
+                .collect();
+        };
+        let mut all = Vec::with_capacity(payloads.size_hint().0);
+        loop {
+            let mut subjects = Vec::new();
+            let group: Vec<_> = payloads
+                .by_ref()
+                .take(GROUP)
+                .map(|(id, payload)| {
+                    let record = decode(id, payload)?;
+                    // A record without a subject is told so on its walk.
+                    let subject = self.subject(&record.content).ok();
+                    let index = subject.map(|subject| {
+                        subjects.push(subject);
+                        subjects.len() - 1
+                    });
+                    Ok((record, index))
+                })
+                .collect();
+            if group.is_empty() {
+                return all;
+            }
+            let names: Vec<&str> = subjects.iter().map(CompactString::as_str).collect();
+            let batch = guarded(|| Ok(keys.of_subjects(&self.policy.tenant, &names))).unwrap_or_default();
+            all.extend(group.into_iter().map(|decoded| {
+                let (record, index) = decoded?;
+                let key = batch.as_deref().zip(index).map(|(batch, index)| SubjectKey::in_batch(batch, index));
+                walk(record, key.unwrap_or_else(SubjectKey::alone))
+            }));
+        }
+    }
+
     /// Applies the policy to a decoded record.
     ///
     /// # Errors
     /// The reason for which the record is rejected whole.
     pub fn apply(&self, record: Record, ingest: IngestTime) -> Result<ProtectedRecord, RecordError> {
-        self.sealed(self.walk(record, ingest, &mut Slow::Now)?).map(Walked::finished)
+        self.sealed(self.walk(record, ingest, &mut Slow::Now, SubjectKey::alone())?).map(Walked::finished)
     }
 
     /// What would become of a record: the same, but where a value is hashed slowly stands null. Not to be delivered.
@@ -148,7 +198,7 @@ impl Cloak {
     /// # Errors
     /// As [`Self::apply`].
     pub fn rehearse(&self, record: Record, ingest: IngestTime) -> Result<Object, RecordError> {
-        let walked = self.walk(record, ingest, &mut Slow::Note(Vec::new()))?;
+        let walked = self.walk(record, ingest, &mut Slow::Note(Vec::new()), SubjectKey::alone())?;
         self.sealed(walked).map(|walked| walked.content)
     }
 
@@ -162,14 +212,20 @@ impl Cloak {
     }
 
     /// Everything but the last step, which is for whole records.
-    fn walk<'a>(&'a self, record: Record, ingest: IngestTime, slow: &mut Slow<'a>) -> Result<Walked, RecordError> {
+    fn walk<'a>(
+        &'a self,
+        record: Record,
+        ingest: IngestTime,
+        slow: &mut Slow<'a>,
+        key: SubjectKey<'a>,
+    ) -> Result<Walked, RecordError> {
         let Record { id, mut content } = record;
         for path in &self.policy.required {
             check_required(path.segments(), &content, path)?;
         }
         let subject = self.subject(&content)?;
         let uuid = self.policy.uuid_key.as_ref().map(|key| uuid_of(&id, &content, key));
-        let mut walk = self.begin(subject, uuid, ingest);
+        let mut walk = self.begin(subject, key, uuid, ingest);
         walk.slow = std::mem::take(slow);
         walk.object(&mut content, Some(&self.policy.root))?;
         *slow = walk.slow;
@@ -181,10 +237,17 @@ impl Cloak {
     }
 
     /// The beginning of a walk.
-    fn begin(&self, subject: CompactString, uuid: Option<String>, ingest: IngestTime) -> Walk<'_> {
+    fn begin<'a>(
+        &'a self,
+        subject: CompactString,
+        subject_key: SubjectKey<'a>,
+        uuid: Option<String>,
+        ingest: IngestTime,
+    ) -> Walk<'a> {
         Walk {
             policy: &self.policy,
             subject,
+            subject_key,
             uuid,
             separator: self.policy.flatten.as_deref().unwrap_or("."),
             ingest,
@@ -222,6 +285,11 @@ pub struct Begun {
     tokens: TokenBatch,
 }
 
+/// Rejects a record that brings out a mistake of this program, and goes on.
+fn guarded<T>(work: impl FnOnce() -> Result<T, RecordError>) -> Result<T, RecordError> {
+    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|_| Err(internal()))
+}
+
 /// A record after its walk. Not yet protected where the policy has an envelope, so it is no [`ProtectedRecord`].
 struct Walked {
     id: RecordId,
@@ -240,6 +308,7 @@ impl Walked {
 struct Walk<'a> {
     policy: &'a Policy,
     subject: CompactString,
+    subject_key: SubjectKey<'a>,
     /// For `set: uuid`, when the policy has one.
     uuid: Option<String>,
     /// What stands between the names of a path: flattening puts its own text there.
@@ -487,6 +556,7 @@ impl<'a> Walk<'a> {
             subject: &self.subject,
             path: &self.path,
             entity,
+            subject_key: Some(&self.subject_key),
         };
         protection.protect(value, &context).map_err(|error| self.refused(error))
     }

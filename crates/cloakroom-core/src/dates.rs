@@ -108,6 +108,12 @@ impl IngestTime {
         Self(DateTime::from_timestamp(seconds.clamp(0, 253_402_300_799), 0).unwrap_or_default().naive_utc())
     }
 
+    /// Seconds since 1970-01-01T00:00:00Z.
+    #[must_use]
+    pub fn unix_seconds(self) -> i64 {
+        self.0.and_utc().timestamp()
+    }
+
     /// `2026-11-21`
     pub(crate) fn date(self) -> String {
         self.0.format("%Y-%m-%d").to_string()

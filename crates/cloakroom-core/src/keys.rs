@@ -1,6 +1,7 @@
 //! Where protections get their keys. The core asks through this joint and never reads files, the
 //! environment or the network; whoever builds the policy brings the provider.
 
+use std::cell::OnceCell;
 use std::sync::Arc;
 
 use cloakroom_crypto::{CryptoError, DataKey, DeterministicKey, FormatKey, KeyId, KeyRing, PseudonymKey};
@@ -50,11 +51,23 @@ pub trait KeyProvider: Send + Sync {
     /// When the provider has no such key, for example because it was erased.
     fn data_key(&self, tenant: &str, subject: &str) -> Result<Arc<DataKey>, CryptoError>;
 
+    /// Looks for the keys of the subjects of many records at once, which may be much faster than one by one; makes none. `None` when
+    /// it is not: ask for each by [`KeyProvider::data_key`].
+    fn of_subjects<'k>(&'k self, tenant: &str, subjects: &[&str]) -> Option<Box<dyn KeysOfBatch + 'k>> {
+        let _ = (tenant, subjects);
+        None
+    }
+
     /// The key that opens what was sealed for a subject with the key of this id.
     ///
     /// # Errors
     /// When there is no such key, or no longer.
     fn opening_key(&self, tenant: &str, subject: &str, kid: &KeyId) -> Result<Arc<DataKey>, CryptoError>;
+
+    /// The same for many at once, subject and id; the results are in that order.
+    fn opening_keys(&self, tenant: &str, wanted: &[(&str, KeyId)]) -> Vec<Result<Arc<DataKey>, CryptoError>> {
+        wanted.iter().map(|(subject, kid)| self.opening_key(tenant, subject, kid)).collect()
+    }
 
     /// Before the first key is asked for that will seal a batch of records.
     fn begin(&self) -> KeyBatch {
@@ -68,6 +81,45 @@ pub trait KeyProvider: Send + Sync {
     fn persist(&self, batch: KeyBatch) -> Result<(), PersistError> {
         let _ = batch;
         Ok(())
+    }
+}
+
+/// The keys of the subjects of some records.
+pub trait KeysOfBatch {
+    /// As [`KeyProvider::data_key`] for the subject at this index.
+    ///
+    /// # Errors
+    /// When the provider has no such key, for example because it was erased.
+    fn data_key(&self, index: usize) -> Result<Arc<DataKey>, CryptoError>;
+}
+
+/// The data key of one record's subject: asked for when a first value needs it, and kept for the others.
+pub struct SubjectKey<'k> {
+    batch: Option<(&'k dyn KeysOfBatch, usize)>,
+    key: OnceCell<Arc<DataKey>>,
+}
+
+impl<'k> SubjectKey<'k> {
+    /// Of a record that is not part of a batch: whoever needs it asks the provider.
+    pub(crate) fn alone() -> Self {
+        Self { batch: None, key: OnceCell::new() }
+    }
+
+    /// Of the record at this index.
+    pub(crate) fn in_batch(batch: &'k dyn KeysOfBatch, index: usize) -> Self {
+        Self { batch: Some((batch, index)), key: OnceCell::new() }
+    }
+
+    /// The key; `ask` is called at most once, where it was not looked for with those of other records.
+    ///
+    /// # Errors
+    /// As [`KeyProvider::data_key`].
+    pub fn get(&self, ask: impl FnOnce() -> Result<Arc<DataKey>, CryptoError>) -> Result<&DataKey, CryptoError> {
+        if let Some(key) = self.key.get() {
+            return Ok(key);
+        }
+        let key = self.batch.map_or_else(ask, |(batch, index)| batch.data_key(index))?;
+        Ok(self.key.get_or_init(|| key))
     }
 }
 

@@ -179,7 +179,7 @@ impl Revealer {
 
     fn context<'c>(&'c self, subject: &'c str, path: &'c str) -> FieldContext<'c> {
         let Policy { tenant, collection, .. } = &*self.policy;
-        FieldContext { tenant, collection, subject, path, entity: None }
+        FieldContext { tenant, collection, subject, path, entity: None, subject_key: None }
     }
 }
 

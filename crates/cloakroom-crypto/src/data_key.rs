@@ -33,9 +33,10 @@ pub struct DataKey {
     kid: KeyId,
     state: KeyState,
     cipher: Aes256Gcm,
-    /// The HMAC under the data key, before any input.
-    split: Hmac<Sha512>,
-    siv: OnceLock<Aes256GcmSiv>,
+    /// For the key of AES-256-GCM-SIV.
+    secret: Zeroizing<[u8; SecretKey::LEN]>,
+    /// In a box: few keys need it, and many are in memory.
+    siv: OnceLock<Box<Aes256GcmSiv>>,
     commitment: [u8; 32],
 }
 
@@ -46,14 +47,14 @@ impl DataKey {
     /// # Errors
     /// [`CryptoError::Internal`] if a primitive refuses a length; ours are fixed.
     pub fn from_secret(kid: KeyId, secret: &SecretKey, state: KeyState) -> Result<Self, CryptoError> {
-        let split = Hmac::<Sha512>::new_from_slice(secret.expose()).map_err(|_| CryptoError::Internal)?;
-        let halves = output(&split, SPLIT);
+        let halves = output(secret.expose(), SPLIT);
         let (aead, commit) = halves.split_at(32);
 
         let cipher = Aes256Gcm::new_from_slice(aead).map_err(|_| CryptoError::Internal)?;
         let mut commitment = [0; 32];
         commitment.copy_from_slice(commit);
-        Ok(Self { kid, state, cipher, split, siv: OnceLock::new(), commitment })
+        let secret = Zeroizing::new(*secret.expose());
+        Ok(Self { kid, state, cipher, secret, siv: OnceLock::new(), commitment })
     }
 
     /// The key version that goes into the header of envelopes.
@@ -88,18 +89,21 @@ impl DataKey {
 
     pub(crate) fn gcm_siv(&self) -> &Aes256GcmSiv {
         self.siv.get_or_init(|| {
-            let output = output(&self.split, GCM_SIV);
+            let output = output(&self.secret, GCM_SIV);
             let (key, _) = output.split_at(32);
             let mut whole = Zeroizing::new([0; 32]);
             whole.copy_from_slice(key);
-            Aes256GcmSiv::new((&*whole).into())
+            Box::new(Aes256GcmSiv::new((&*whole).into()))
         })
     }
 }
 
-/// HMAC-SHA-512 of `input` under the key that `split` holds.
-fn output(split: &Hmac<Sha512>, input: &[u8]) -> Zeroizing<[u8; 64]> {
-    let mut mac = split.clone();
+/// HMAC-SHA-512 of `input` under `key`.
+fn output(key: &[u8; SecretKey::LEN], input: &[u8]) -> Zeroizing<[u8; 64]> {
+    // Any length will do, and this one is that of the block: nothing is hashed beforehand.
+    let mut block = Zeroizing::new([0; 128]);
+    block[..SecretKey::LEN].copy_from_slice(key);
+    let mut mac = Hmac::<Sha512>::new((&*block).into());
     mac.update(input);
     Zeroizing::new(mac.finalize().into_bytes().into())
 }

@@ -87,7 +87,6 @@
 
 mod additional_data;
 mod key;
-mod nonce;
 mod open;
 mod padding;
 mod parse;

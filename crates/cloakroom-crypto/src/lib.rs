@@ -57,6 +57,7 @@ mod key_id;
 mod keyfile;
 mod keyring;
 mod mac;
+mod os_random;
 mod passphrase;
 pub mod random;
 mod root_key;

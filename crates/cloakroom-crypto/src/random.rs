@@ -1,6 +1,7 @@
 //! Random texts: tokens that have nothing to do with the value they stand for.
 
 use crate::CryptoError;
+use crate::os_random::fill;
 use crate::text::push_ascii;
 
 /// Characters of [`push_base32`]: 130 bits. Among a billion of them, two are equal with a probability of 2^-71; guessing
@@ -90,10 +91,6 @@ pub fn digits(out: &mut [u8]) -> Result<(), CryptoError> {
         };
     }
     Ok(())
-}
-
-fn fill(bytes: &mut [u8]) -> Result<(), CryptoError> {
-    getrandom::fill(bytes).map_err(|_| CryptoError::Random)
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use std::fmt;
 
 use zeroize::{Zeroize, Zeroizing};
 
-use crate::CryptoError;
+use crate::{CryptoError, os_random};
 
 /// A 256-bit key.
 ///
@@ -22,7 +22,7 @@ impl SecretKey {
     /// [`CryptoError::Random`] when the operating system gives no random bytes.
     pub fn generate() -> Result<Self, CryptoError> {
         let mut bytes = Box::new(Zeroizing::new([0; Self::LEN]));
-        getrandom::fill(bytes.as_mut_slice()).map_err(|_| CryptoError::Random)?;
+        os_random::fill(bytes.as_mut_slice())?;
         Ok(Self(bytes))
     }
 

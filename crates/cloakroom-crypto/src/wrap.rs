@@ -6,7 +6,7 @@ use aes_gcm::aead::AeadInOut as _;
 use aes_gcm::{Aes256Gcm, KeyInit as _};
 use zeroize::Zeroizing;
 
-use crate::{CryptoError, KeyId, SecretKey};
+use crate::{CryptoError, KeyId, SecretKey, os_random};
 
 /// Seals keys and nothing else, by AES-256-GCM with random nonces (NIST SP 800-38D).
 ///
@@ -48,7 +48,7 @@ impl WrappingKey {
     pub fn wrap(&self, key: &SecretKey, place: &[&[u8]]) -> Result<WrappedKey, CryptoError> {
         let mut wrapped = [0; WRAPPED_LEN];
         let (nonce, rest) = wrapped.split_at_mut(NONCE);
-        getrandom::fill(nonce).map_err(|_| CryptoError::Random)?;
+        os_random::fill(nonce)?;
         let (body, tag) = rest.split_at_mut(SecretKey::LEN);
         body.copy_from_slice(key.expose());
         let nonce: &[u8; NONCE] = (&*nonce).try_into().map_err(|_| CryptoError::Internal)?;

@@ -5,6 +5,7 @@ pub mod passphrase;
 pub mod protect;
 pub mod receipt;
 pub mod shards;
+mod stored;
 pub mod subjects;
 pub mod table;
 pub mod tokens;

@@ -5,7 +5,7 @@ use crate::policy::{Node, Unlisted};
 use crate::value::{Object, Value};
 use compact_str::CompactString;
 
-use super::{Cloak, IngestTime, Walk};
+use super::{Cloak, IngestTime, SubjectKey, Walk};
 
 /// One value of a record, or one member's name, and what a policy does to it.
 pub struct Treated {
@@ -56,7 +56,7 @@ impl Cloak {
     #[must_use]
     pub fn explain(&self, content: &Object) -> Vec<Treated> {
         let subject = self.subject(content).unwrap_or_default();
-        let walk = self.begin(subject, None, IngestTime::from_unix_seconds(0));
+        let walk = self.begin(subject, SubjectKey::alone(), None, IngestTime::from_unix_seconds(0));
         let mut teller = Teller { walk, shown: String::new(), told: Vec::new() };
         teller.object(content, Some(&self.policy.root), None);
         teller.told

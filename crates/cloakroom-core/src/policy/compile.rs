@@ -55,7 +55,7 @@ pub(super) fn compile(config: &PolicyConfig, keys: Option<&Arc<dyn KeyProvider>>
     {
         return Err(PolicyError::new(text.at, "`subject` must name one field, without `*`"));
     }
-    let context = BuildContext { keys, tokens: config.tokens.as_ref(), has_subject: subject.is_some() };
+    let context = BuildContext::new(keys, config.tokens.as_ref(), subject.is_some());
     let mut required = config.record.require.iter().map(parse_path).collect::<Result<Vec<_>, _>>()?;
     let detection = Detection::compile(config, &context)?;
     let mut root = Node::default();
@@ -130,6 +130,7 @@ pub(super) fn compile(config: &PolicyConfig, keys: Option<&Arc<dyn KeyProvider>>
         tenant: config.tenant.clone(),
         collection: config.collection.clone(),
         subject,
+        seals_for_subjects: context.seals_for_subjects(),
         format: config.record.format,
         limits: Limits { max_bytes: config.record.max_bytes, max_depth: config.record.max_depth },
         unlisted: config.record.unlisted,

@@ -37,6 +37,8 @@ pub struct Policy {
     pub(crate) tenant: String,
     pub(crate) collection: String,
     pub(crate) subject: Option<FieldPath>,
+    /// Some values are sealed with keys of their subjects.
+    pub(crate) seals_for_subjects: bool,
     pub(crate) format: Format,
     pub(crate) limits: Limits,
     pub(crate) unlisted: Unlisted,

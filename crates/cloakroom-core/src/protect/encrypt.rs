@@ -93,7 +93,7 @@ fn build(given: serde_json::Value, context: &BuildContext<'_>) -> Result<Box<dyn
         Mode::Random if domain.is_some() => {
             return Err("`domain` belongs to `mode: deterministic`".to_owned());
         }
-        Mode::Random => Keys::Random { keys, siv: algorithm == Some(Cipher::AesGcmSiv) },
+        Mode::Random => Keys::Random { keys: context.subject_keys()?, siv: algorithm == Some(Cipher::AesGcmSiv) },
     };
     Ok(Box::new(Encrypt { keys: cipher, padding, on_protected, opening }))
 }
@@ -189,11 +189,19 @@ impl Protection for Encrypt {
             subject: context.subject,
             value_type,
         };
-        let random;
+        let (random, alone);
         let key = match &self.keys {
             Keys::Random { keys, siv } => {
-                random = keys.data_key(context.tenant, context.subject).map_err(key_error)?;
-                if *siv { SealingKey::AesGcmSiv(&random) } else { SealingKey::AesGcm(&random) }
+                let ask = || keys.data_key(context.tenant, context.subject);
+                random = match context.subject_key {
+                    Some(kept) => kept.get(ask),
+                    None => {
+                        alone = ask().map_err(key_error)?;
+                        Ok(&*alone)
+                    }
+                }
+                .map_err(key_error)?;
+                if *siv { SealingKey::AesGcmSiv(random) } else { SealingKey::AesGcm(random) }
             }
             Keys::Deterministic(key) => {
                 data.subject = "";

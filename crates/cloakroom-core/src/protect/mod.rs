@@ -5,6 +5,7 @@
 //! its context. An error rejects the whole record.
 
 use std::borrow::Cow;
+use std::cell::Cell;
 use std::sync::Arc;
 
 use cloakroom_crypto::CryptoError;
@@ -13,7 +14,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::de::DeserializeOwned;
 
 use crate::error::{RecordErrorKind, did_you_mean};
-use crate::keys::KeyProvider;
+use crate::keys::{KeyProvider, SubjectKey};
 use crate::tokens::TokenVault;
 use crate::value::Value;
 
@@ -79,6 +80,8 @@ pub struct FieldContext<'a> {
     pub path: &'a str,
     /// What a detector found, when the value is a span of a text.
     pub entity: Option<&'a str>,
+    /// The subject's data key, once it was asked for; `None` outside of a record.
+    pub subject_key: Option<&'a SubjectKey<'a>>,
 }
 
 /// One way to protect a value.
@@ -148,9 +151,31 @@ pub struct BuildContext<'a> {
     pub tokens: Option<&'a Arc<dyn TokenVault>>,
     /// True when the policy says which field names the person.
     pub has_subject: bool,
+    seals_for_subjects: Cell<bool>,
 }
 
-impl BuildContext<'_> {
+impl<'a> BuildContext<'a> {
+    /// What a policy has to offer.
+    pub(crate) fn new(
+        keys: Option<&'a Arc<dyn KeyProvider>>,
+        tokens: Option<&'a Arc<dyn TokenVault>>,
+        has_subject: bool,
+    ) -> Self {
+        Self { keys, tokens, has_subject, seals_for_subjects: Cell::new(false) }
+    }
+
+    /// The keys, for values that are sealed with those of single subjects: where there are subjects, their keys are looked for many
+    /// records at a time.
+    fn subject_keys(&self) -> Result<Arc<dyn KeyProvider>, String> {
+        self.seals_for_subjects.set(self.has_subject);
+        self.keys()
+    }
+
+    /// True when a protection was built that seals with the keys of subjects.
+    pub(crate) fn seals_for_subjects(&self) -> bool {
+        self.seals_for_subjects.get()
+    }
+
     pub(crate) fn keys(&self) -> Result<Arc<dyn KeyProvider>, String> {
         self.keys.cloned().ok_or_else(|| {
             "needs a key and there is none; make one with `cloakroom keys init`, or set CLOAKROOM_KEY".to_owned()
@@ -262,8 +287,14 @@ pub(crate) mod tests {
     use super::*;
     use crate::encode::to_json_string;
 
-    pub(crate) const CONTEXT: FieldContext<'_> =
-        FieldContext { tenant: "t", collection: "c", subject: "person-1", path: "field", entity: None };
+    pub(crate) const CONTEXT: FieldContext<'_> = FieldContext {
+        tenant: "t",
+        collection: "c",
+        subject: "person-1",
+        path: "field",
+        entity: None,
+        subject_key: None,
+    };
 
     /// Builds a protection from YAML and applies it to a JSON value; errors come back as their text.
     pub(crate) fn apply(yaml: &str, json: &str) -> Result<String, String> {
@@ -274,7 +305,7 @@ pub(crate) mod tests {
         let ring = cloakroom_crypto::keyring_from_env_value(&"0123456789abcdef".repeat(4)).unwrap();
         let keys: Arc<dyn KeyProvider> = Arc::new(crate::keys::LocalKeys::new(Arc::new(ring)).unwrap());
         let spec: ProtectSpec = serde_saphyr::from_str(yaml).map_err(|e| e.without_snippet().to_string())?;
-        let built = spec.build(&BuildContext { keys: Some(&keys), tokens: None, has_subject: true })?;
+        let built = spec.build(&BuildContext::new(Some(&keys), None, true))?;
         let wrapped = crate::decode::parse_json_object(format!("{{\"v\":{json}}}").as_bytes(), 9).unwrap();
         match built.protect(wrapped.get("v").unwrap().clone(), context) {
             Ok(Applied::Value(value)) => Ok(to_json_string(&value)),

@@ -7,9 +7,9 @@ use zeroize::Zeroize as _;
 use super::additional_data::header;
 use super::key::overhead;
 use super::padding::pad;
-use super::{AdditionalData, Algorithm, NONCE_LEN, Padding, SealingKey, nonce};
-use crate::CryptoError;
+use super::{AdditionalData, Algorithm, NONCE_LEN, Padding, SealingKey};
 use crate::text::{push_ascii, push_base64url};
+use crate::{CryptoError, os_random};
 
 /// Buffers kept between calls, so that sealing a field allocates nothing but room in `out`.
 #[derive(Default)]
@@ -55,10 +55,10 @@ pub fn seal_padded<'k>(
     out: &mut String,
 ) -> Result<(), CryptoError> {
     let key = key.into();
-    let nonce = match key {
-        SealingKey::AesSiv(_) => [0; NONCE_LEN],
-        SealingKey::AesGcm(_) | SealingKey::AesGcmSiv(_) => nonce::next()?,
-    };
+    let mut nonce = [0; NONCE_LEN];
+    if matches!(key, SealingKey::AesGcm(_) | SealingKey::AesGcmSiv(_)) {
+        os_random::fill(&mut nonce)?;
+    }
     seal_with_nonce(key, aad, plaintext, padding, nonce, out)
 }
 

@@ -1,12 +1,11 @@
 //! One data key for each person: made when they are first seen, kept wrapped in the key table, forgotten when they are erased.
 
-use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
 
-use cloakroom_core::keys::{KeyBatch, KeyProvider, LocalKeys, PersistError};
+use cloakroom_core::IngestTime;
+use cloakroom_core::keys::{KeyBatch, KeyProvider, KeysOfBatch, LocalKeys, PersistError};
 use cloakroom_crypto::{
     CryptoError, DataKey, KeyId, KeyRing, KeyState, PseudonymKey, SecretKey, WrappedKey, WrappingKey,
 };
@@ -14,11 +13,11 @@ use cloakroom_crypto::{
 use super::shards::{ShardFile, ShardVersion};
 use super::table::{Erasure, KeyTable, Known, Owner, Refused, ShardRoll, StoredKey, shard_of};
 use crate::error::{ConnectorError, ErrorKind};
+use batch::Batch;
+use cache::{Cache, Epoch};
 
-/// Data keys in memory at most; each takes about a kilobyte.
-const CACHED: usize = 100_000;
-/// How long a key in memory is used without asking the table again.
-const FRESH: Duration = Duration::from_millis(100);
+mod batch;
+mod cache;
 
 /// Keys for each person, from a key table and a shard file.
 pub struct SubjectKeys {
@@ -26,24 +25,18 @@ pub struct SubjectKeys {
     local: LocalKeys,
     lookup: PseudonymKey,
     shards: ShardFile,
+    path: PathBuf,
+    /// Writes, and reads while it has nothing else to do.
     table: Mutex<KeyTable>,
+    /// Read while the first one is at work: one for each thread that ever had to.
+    readers: Mutex<Vec<KeyTable>>,
     cache: Mutex<Cache>,
-    /// Made since [`KeyProvider::persist`], not stored yet.
-    pending: Mutex<Vec<StoredKey>>,
+    /// Held while keys are stored: whoever has it knows that nothing is on its way.
+    storing: Mutex<()>,
     /// Counts calls that failed, and keys that were made and could not be stored: whatever was sealed meanwhile is not to be
     /// delivered.
     lost: AtomicU64,
-    now: fn() -> String,
-}
-
-#[derive(Default)]
-struct Cache {
-    /// The newest key of each person.
-    keys: HashMap<Owner, Arc<DataKey>>,
-    shard_keys: HashMap<(u16, ShardVersion), Arc<WrappingKey>>,
-    /// When the table's epoch was last looked at, and what it was.
-    looked: Option<Instant>,
-    epoch: u64,
+    now: fn() -> IngestTime,
 }
 
 /// Where the keys of people are.
@@ -75,7 +68,7 @@ pub struct TableCheck {
 }
 
 impl SubjectKeys {
-    /// Opens key table and shard file; makes both where there are none and `create` says so. `now` gives the time, RFC 3339.
+    /// Opens key table and shard file; makes both where there are none and `create` says so. `now` gives the time.
     ///
     /// # Errors
     /// When they cannot be opened or made, or do not belong together.
@@ -83,7 +76,7 @@ impl SubjectKeys {
         ring: Arc<KeyRing>,
         files: &SubjectFiles,
         create: bool,
-        now: fn() -> String,
+        now: fn() -> IngestTime,
     ) -> Result<Self, ConnectorError> {
         let (table_is, shards_are) = (files.table.exists(), files.shards.exists());
         if table_is != shards_are {
@@ -98,14 +91,17 @@ impl SubjectKeys {
         let lookup = shards.lookup_key()?;
         let mut table = KeyTable::open(&files.table, create)?;
         table.belongs_to(lookup.kid())?;
+        let stand = table.stand()?;
         Ok(Self {
             local: LocalKeys::new(Arc::clone(&ring))?,
             ring,
             lookup,
             shards,
+            path: files.table.clone(),
             table: Mutex::new(table),
-            cache: Mutex::default(),
-            pending: Mutex::default(),
+            readers: Mutex::default(),
+            cache: Mutex::new(Cache::new(stand)),
+            storing: Mutex::default(),
             lost: AtomicU64::new(0),
             now,
         })
@@ -144,10 +140,11 @@ impl SubjectKeys {
         receipt: &dyn Fn(&Erasure) -> Result<String, ConnectorError>,
     ) -> Result<Option<String>, ConnectorError> {
         let owner = self.owner(tenant, subject);
-        let done = locked(&self.table).erase(&owner, &(self.now)(), &Roll { shards: &self.shards, receipt })?;
+        let now = (self.now)().timestamp();
+        let done = locked(&self.table).erase(&owner, &now, &Roll { shards: &self.shards, receipt })?;
         let Some((from, receipt)) = done else { return Ok(None) };
+        locked(&self.cache).forget();
         self.shards.destroy(shard_of(&owner), |version| version == from)?;
-        *locked(&self.cache) = Cache::default();
         Ok(Some(receipt))
     }
 
@@ -157,8 +154,10 @@ impl SubjectKeys {
     /// When key table or shard file cannot be read.
     pub fn check(&self) -> Result<TableCheck, ConnectorError> {
         let mut check = TableCheck::default();
-        locked(&self.table).for_each(|stored| {
-            match self.open_stored(stored) {
+        let mut table = locked(&self.table);
+        let epoch = Epoch::new(table.stand()?);
+        table.for_each(|stored| {
+            match self.open_stored(&epoch, stored) {
                 Ok(_) => check.open += 1,
                 Err(CryptoError::UnknownSubjectKey(_)) => check.destroyed += 1,
                 Err(CryptoError::KeyTable) => return Err(ConnectorError::unavailable("the shard file cannot be read")),
@@ -169,28 +168,14 @@ impl SubjectKeys {
         Ok(check)
     }
 
-    /// Forgets what is in memory when somebody was erased.
-    fn refresh(&self, at_once: bool) -> Result<(), CryptoError> {
-        let looked = locked(&self.cache).looked;
-        if !at_once && looked.is_some_and(|looked| looked.elapsed() < FRESH) {
-            return Ok(());
-        }
-        let epoch = locked(&self.table).epoch().map_err(|error| self.failed(&error))?;
-        let mut cache = locked(&self.cache);
-        if epoch != cache.epoch {
-            (cache.keys, cache.shard_keys) = Default::default();
-        }
-        (cache.epoch, cache.looked) = (epoch, Some(Instant::now()));
-        Ok(())
-    }
-
-    fn make(&self, owner: Owner) -> Result<DataKey, CryptoError> {
+    /// Makes a key; `None` when somebody was erased meanwhile, and the shard's key may be another one.
+    fn make(&self, epoch: &Epoch, owner: Owner) -> Result<Option<Arc<DataKey>>, CryptoError> {
         let shard = shard_of(&owner);
-        let shard_version = locked(&self.table).shard_version(shard).map_err(|error| self.failed(&error))?;
-        let wrapping = match self.shard_key(shard, shard_version) {
+        let shard_version = version_of(epoch, shard)?;
+        let wrapping = match self.shard_key(epoch, shard) {
             Err(CryptoError::UnknownSubjectKey(_)) => {
                 self.shards.make(shard, shard_version).map_err(|error| self.failed(&error))?;
-                self.shard_key(shard, shard_version)?
+                self.shard_key(epoch, shard)?
             }
             result => result?,
         };
@@ -198,51 +183,60 @@ impl SubjectKeys {
         let kid = KeyId::of(&secret);
         let key = DataKey::from_secret(kid, &secret, KeyState::Active)?;
         let wrapped = wrapping.wrap(&secret, &place(&owner, &kid))?;
-        let created = (self.now)();
-        locked(&self.pending).push(StoredKey {
-            owner,
-            kid,
-            shard_version,
-            wrapped,
-            commitment: *key.commitment(),
-            created,
-        });
-        Ok(key)
+        let created = (self.now)().unix_seconds().unsigned_abs();
+        let stored = StoredKey { owner, kid, shard_version, created, wrapped, commitment: *key.commitment() };
+        Ok(locked(&self.cache).made(epoch, stored, Arc::new(key)))
     }
 
-    fn open_stored(&self, stored: &StoredKey) -> Result<DataKey, CryptoError> {
-        let wrapping = self.shard_key(shard_of(&stored.owner), stored.shard_version).map_err(|error| match error {
+    fn open_stored(&self, epoch: &Epoch, stored: &StoredKey) -> Result<DataKey, CryptoError> {
+        let shard = shard_of(&stored.owner);
+        let old;
+        let wrapping = if stored.shard_version == version_of(epoch, shard)? {
+            self.shard_key(epoch, shard)
+        } else {
+            old = self.read_shard_key(shard, stored.shard_version);
+            old.as_ref().map_err(CryptoError::clone)
+        };
+        let wrapping = wrapping.map_err(|error| match error {
             CryptoError::UnknownSubjectKey(_) => CryptoError::UnknownSubjectKey(stored.kid),
             other => other,
         })?;
-        let secret = unwrap(&wrapping, stored)?;
+        let secret = unwrap(wrapping, stored)?;
         let key = DataKey::from_secret(stored.kid, &secret, KeyState::Active)?;
         key.check_commitment(&stored.commitment)?;
         Ok(key)
     }
 
-    fn shard_key(&self, shard: u16, version: ShardVersion) -> Result<Arc<WrappingKey>, CryptoError> {
-        if let Some(key) = locked(&self.cache).shard_keys.get(&(shard, version)) {
-            return Ok(Arc::clone(key));
+    /// The key of a shard, in the version that is in use.
+    fn shard_key<'e>(&self, epoch: &'e Epoch, shard: u16) -> Result<&'e WrappingKey, CryptoError> {
+        let kept = epoch.shard_keys.get(usize::from(shard)).ok_or(CryptoError::Internal)?;
+        if let Some(key) = kept.get() {
+            return Ok(key);
         }
-        let key = self.shards.key(shard, version).map_err(|error| self.failed(&error))?;
-        // The id is not known here; the caller puts in the one it was asked for.
-        let key = Arc::new(key.ok_or(CryptoError::UnknownSubjectKey(*self.lookup.kid()))?);
-        locked(&self.cache).shard_keys.insert((shard, version), Arc::clone(&key));
-        Ok(key)
+        let key = self.read_shard_key(shard, version_of(epoch, shard)?)?;
+        Ok(kept.get_or_init(|| key))
     }
 
-    fn keep(&self, owner: Owner, key: &Arc<DataKey>) {
-        let mut cache = locked(&self.cache);
-        if cache.keys.len() >= CACHED {
-            // Rarely, and any half will do.
-            let mut count = 0;
-            cache.keys.retain(|_, _| {
-                count += 1;
-                count % 2 == 0
-            });
-        }
-        cache.keys.insert(owner, Arc::clone(key));
+    fn read_shard_key(&self, shard: u16, version: ShardVersion) -> Result<WrappingKey, CryptoError> {
+        let key = self.shards.key(shard, version).map_err(|error| self.failed(&error))?;
+        // The id is not known here; the caller puts in the one it was asked for.
+        key.ok_or(CryptoError::UnknownSubjectKey(*self.lookup.kid()))
+    }
+
+    /// Reads the table on a connection that is free.
+    fn reading<T>(&self, work: impl FnOnce(&mut KeyTable) -> Result<T, ConnectorError>) -> Result<T, CryptoError> {
+        let result = match self.table.try_lock() {
+            Ok(mut table) => work(&mut table),
+            Err(_) => {
+                let free = locked(&self.readers).pop();
+                free.map_or_else(|| KeyTable::reader(&self.path), Ok).and_then(|mut reader| {
+                    let result = work(&mut reader);
+                    locked(&self.readers).push(reader);
+                    result
+                })
+            }
+        };
+        result.map_err(|error| self.failed(&error))
     }
 
     /// Remembers that the table failed, so that [`KeyProvider::persist`] stops the batch.
@@ -262,41 +256,38 @@ impl KeyProvider for SubjectKeys {
         if subject.is_empty() {
             return self.local.data_key(tenant, subject);
         }
-        self.refresh(false)?;
-        let owner = self.owner(tenant, subject);
-        if let Some(key) = locked(&self.cache).keys.get(&owner) {
-            return Ok(Arc::clone(key));
-        }
-        let known = locked(&self.table).find(&owner).map_err(|error| self.failed(&error))?;
-        let key = match known {
-            Known::Erased => return Err(CryptoError::Erased),
-            Known::Keys(keys) => match keys.last() {
-                Some(stored) => self.open_stored(stored)?,
-                None => self.make(owner)?,
-            },
-        };
-        let key = Arc::new(key);
-        self.keep(owner, &key);
-        Ok(key)
+        self.key_of(self.owner(tenant, subject))
     }
 
     fn opening_key(&self, tenant: &str, subject: &str, kid: &KeyId) -> Result<Arc<DataKey>, CryptoError> {
         if self.ring.kids().any(|(known, _, _)| known == kid) {
             return self.local.opening_key(tenant, subject, kid);
         }
-        self.refresh(true)?;
-        let owner = self.owner(tenant, subject);
-        if let Some(key) = locked(&self.cache).keys.get(&owner)
-            && key.kid() == kid
-        {
-            return Ok(Arc::clone(key));
+        self.opening_key_of(self.owner(tenant, subject), kid)
+    }
+
+    fn opening_keys(&self, tenant: &str, wanted: &[(&str, KeyId)]) -> Vec<Result<Arc<DataKey>, CryptoError>> {
+        let owners: Vec<Owner> = wanted.iter().map(|(subject, _)| self.owner(tenant, subject)).collect();
+        let batch = match Batch::look(self, &owners, true) {
+            Ok(batch) => batch,
+            Err(error) => return wanted.iter().map(|_| Err(error.clone())).collect(),
+        };
+        let key_of = |(index, (_, kid)): (usize, &(&str, KeyId))| {
+            if self.ring.kids().any(|(known, _, _)| known == kid) {
+                return self.local.opening_key("", "", kid);
+            }
+            batch.opening_key(index, kid)
+        };
+        wanted.iter().enumerate().map(key_of).collect()
+    }
+
+    fn of_subjects<'k>(&'k self, tenant: &str, subjects: &[&str]) -> Option<Box<dyn KeysOfBatch + 'k>> {
+        if subjects.contains(&"") {
+            return None;
         }
-        let known = locked(&self.table).find(&owner).map_err(|error| self.failed(&error))?;
-        let Known::Keys(keys) = known else { return Err(CryptoError::Erased) };
-        let stored = keys.iter().find(|stored| stored.kid == *kid).ok_or(CryptoError::UnknownSubjectKey(*kid))?;
-        let key = Arc::new(self.open_stored(stored)?);
-        self.keep(owner, &key);
-        Ok(key)
+        let owners: Vec<Owner> = subjects.iter().map(|subject| self.owner(tenant, subject)).collect();
+        // What fails here fails again, and is told, when a key is asked for.
+        Batch::look(self, &owners, false).ok().map(|batch| Box::new(batch) as Box<dyn KeysOfBatch>)
     }
 
     fn begin(&self) -> KeyBatch {
@@ -304,22 +295,25 @@ impl KeyProvider for SubjectKeys {
     }
 
     fn persist(&self, batch: KeyBatch) -> Result<(), PersistError> {
-        // The keys of other batches at work are stored with those of this one.
-        let mut pending = locked(&self.pending);
+        // The keys of other batches at work are stored with those of this one, or were: then this waits for it.
+        let _storing = locked(&self.storing);
         if self.begin() != batch {
             return Err(PersistError::Again);
         }
-        if pending.is_empty() {
+        let (mut keys, made_at) = locked(&self.cache).take_pending();
+        if keys.is_empty() {
             return Ok(());
         }
-        // In the table's order: neighbours share a page.
-        pending.sort_unstable_by_key(|key| key.owner);
-        let result = locked(&self.table).insert(&pending);
+        // In the index's order: neighbours share a page.
+        keys.sort_unstable_by_key(|key| key.owner);
+        let result = locked(&self.table).insert(&keys, made_at);
         if result.is_err() {
+            // All batches that may have used them begin anew; those that begin from now on find nothing of them in memory.
+            let mut cache = locked(&self.cache);
             self.lost.fetch_add(1, Ordering::SeqCst);
-            *locked(&self.cache) = Cache::default();
+            cache.take_pending();
+            cache.forget();
         }
-        pending.clear();
         match result {
             Ok(()) => Ok(()),
             Err(Refused::Changed) => Err(PersistError::Again),
@@ -368,8 +362,12 @@ impl ShardRoll for Roll<'_> {
 }
 
 fn unwrap(wrapping: &WrappingKey, stored: &StoredKey) -> Result<SecretKey, CryptoError> {
-    let secret = wrapping.unwrap(&stored.wrapped, &place(&stored.owner, &stored.kid))?;
-    if KeyId::of(&secret) == stored.kid { Ok(secret) } else { Err(CryptoError::Wrapped) }
+    // The tag covers whose key it is and its id.
+    wrapping.unwrap(&stored.wrapped, &place(&stored.owner, &stored.kid))
+}
+
+fn version_of(epoch: &Epoch, shard: u16) -> Result<ShardVersion, CryptoError> {
+    epoch.stand.versions.get(usize::from(shard)).copied().ok_or(CryptoError::Internal)
 }
 
 /// What a wrapped key is bound to.

@@ -2,33 +2,39 @@
 //!
 //! A person is an [`Owner`], a keyed hash, so the table is no list of customers. The keys themselves are wrapped under the key of the
 //! person's shard, which is in the [shard file](super::shards).
+//!
+//! Owners are spread evenly, so a batch of new people touches as many pages as it has people wherever rows lie in their order. So
+//! the rows lie in the order in which they came, one behind the other, and only a small index (`people`) is in the order of owners.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use cloakroom_crypto::{KeyId, WRAPPED_LEN, WrappedKey};
-use rusqlite::{Connection, OptionalExtension as _, Row, TransactionBehavior, params};
+use cloakroom_crypto::{KeyId, WrappedKey};
+use rusqlite::config::DbConfig;
+use rusqlite::types::ValueRef;
+use rusqlite::{Connection, OptionalExtension as _, Statement, Transaction, TransactionBehavior, params};
 
-use super::shards::ShardVersion;
+use super::shards::{SHARDS, ShardVersion};
+use super::stored::{self, ENTRY_LEN};
+pub use super::stored::{Owner, StoredKey, shard_of};
 use crate::error::ConnectorError;
 use crate::private;
 use crate::state::sqlite_error;
 
-const SCHEMA_VERSION: i64 = 1;
+const SCHEMA_VERSION: i64 = 2;
 
 const SCHEMA: &str = "
+CREATE TABLE people (
+    tag     INTEGER PRIMARY KEY, -- the first 64 bits of the owner, big-endian, signed; the first 12 are the shard
+    slot    INTEGER NOT NULL     -- where their keys are; 0 for somebody who was erased
+) STRICT;
 CREATE TABLE subject_keys (
-    owner         BLOB NOT NULL,     -- keyed hash of tenant and subject, 16 bytes; the first 12 bits are the shard
-    kid           TEXT NOT NULL,     -- the version that envelopes name
-    shard_version INTEGER NOT NULL,  -- the version of the shard's key that wraps it
-    wrapped       BLOB NOT NULL,     -- nonce, key, tag of AES-256-GCM
-    commitment    BLOB NOT NULL,     -- of the data key: checked before its first use
-    created       TEXT NOT NULL,
-    PRIMARY KEY (owner, kid)
-) STRICT, WITHOUT ROWID;
+    slot    INTEGER PRIMARY KEY, -- in the order in which they came
+    entries BLOB NOT NULL        -- 128 bytes for each key, the newest last
+) STRICT;
 CREATE TABLE shards (
     shard   INTEGER PRIMARY KEY,
-    version INTEGER NOT NULL         -- the one in use; 1 where there is no row
+    version INTEGER NOT NULL     -- the one in use; 1 where there is no row
 ) STRICT;
 CREATE TABLE erased (
     owner   BLOB PRIMARY KEY,
@@ -36,45 +42,34 @@ CREATE TABLE erased (
     receipt TEXT NOT NULL
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE meta (
-    name  TEXT PRIMARY KEY,
-    value TEXT NOT NULL
+    name    TEXT PRIMARY KEY,
+    value   TEXT NOT NULL
 ) STRICT, WITHOUT ROWID;
 INSERT INTO meta VALUES ('epoch', '0');
-PRAGMA user_version = 1;
+PRAGMA user_version = 2;
 ";
 
-/// A person of a tenant, as the key table knows them.
-pub type Owner = [u8; 16];
-
-/// The shard of a person.
-#[must_use]
-pub fn shard_of(owner: &Owner) -> u16 {
-    u16::from_be_bytes([owner[0], owner[1]]) >> 4
-}
-
-/// A data key, wrapped.
-#[derive(Clone)]
-pub struct StoredKey {
-    /// Whose it is.
-    pub owner: Owner,
-    /// Its version.
-    pub kid: KeyId,
-    /// The version of the shard's key.
-    pub shard_version: ShardVersion,
-    /// The key.
-    pub wrapped: WrappedKey,
-    /// Of the data key.
-    pub commitment: [u8; 32],
-    /// When it was made, RFC 3339.
-    pub created: String,
-}
+/// A key must survive a power cut before what it seals is delivered. What is deleted is overwritten. Pages that are written again
+/// and again, those of the index, are brought from the log to the table every 64 MB and not every 4.
+const SETTINGS: &str = "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA secure_delete = ON; \
+                        PRAGMA wal_autocheckpoint = 16384; PRAGMA cache_size = -49152;";
 
 /// What the table knows of a person.
 pub enum Known {
-    /// Their keys, the newest last; none for somebody unknown.
-    Keys(Vec<StoredKey>),
+    /// Nothing: they have no key.
+    Nobody,
+    /// Their newest key, and older ones; nearly everybody has one.
+    Keys(StoredKey, Vec<StoredKey>),
     /// Their keys were destroyed.
     Erased,
+}
+
+/// Which shard keys are in use, and how many erasures there were: what keys in memory depend on.
+pub struct Stand {
+    /// Counts erasures: whoever keeps keys in memory forgets them when it changes.
+    pub epoch: u64,
+    /// The version in use, by shard.
+    pub versions: Vec<ShardVersion>,
 }
 
 /// What an erasure does.
@@ -154,12 +149,21 @@ impl KeyTable {
         let sqlite = |error| sqlite_error(&error).context(format!("key table {name}"));
         let connection = Connection::open(path).map_err(sqlite)?;
         connection.busy_timeout(Duration::from_secs(10)).map_err(sqlite)?;
-        // A key must survive a power cut before what it seals is delivered. What is deleted is overwritten.
-        let settings = "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA secure_delete = ON; \
-                        PRAGMA cache_size = -65536; PRAGMA mmap_size = 1073741824;";
-        connection.execute_batch(settings).map_err(sqlite)?;
+        // Statements are planned once, and not anew for the values that are bound to them.
+        connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true).map_err(sqlite)?;
+        connection.execute_batch(SETTINGS).map_err(sqlite)?;
         let mut table = Self { connection, path: path.to_owned() };
         table.prepare()?;
+        Ok(table)
+    }
+
+    /// Another connection to a table that is open already.
+    ///
+    /// # Errors
+    /// When it cannot be opened.
+    pub fn reader(path: &Path) -> Result<Self, ConnectorError> {
+        let mut table = Self::open(path, false)?;
+        table.run(|connection| connection.execute_batch("PRAGMA cache_size = -16384"))?;
         Ok(table)
     }
 
@@ -180,8 +184,8 @@ impl KeyTable {
         };
         match work(&mut self.connection) {
             Ok(SCHEMA_VERSION) => Ok(()),
-            Ok(newer) => Err(ConnectorError::configuration(format!(
-                "key table {name}: made by a newer version of this program (tables {newer}, known {SCHEMA_VERSION})"
+            Ok(other) => Err(ConnectorError::configuration(format!(
+                "key table {name}: made by another version of this program (tables {other}, known {SCHEMA_VERSION})"
             ))),
             Err(error) => Err(sqlite_error(&error).context(format!("key table {name}"))),
         }
@@ -205,16 +209,45 @@ impl KeyTable {
         )))
     }
 
-    /// Counts erasures: whoever keeps keys in memory forgets them when it changes.
+    /// How things stand now.
     ///
     /// # Errors
     /// When the table cannot be read.
-    pub fn epoch(&mut self) -> Result<u64, ConnectorError> {
+    pub fn stand(&mut self) -> Result<Stand, ConnectorError> {
         self.run(|connection| {
-            let epoch: String = connection
-                .prepare_cached("SELECT value FROM meta WHERE name = 'epoch'")?
-                .query_row([], |row| row.get(0))?;
-            Ok(epoch.parse().unwrap_or(0))
+            let transaction = connection.transaction()?;
+            let epoch = epoch(&transaction)?;
+            stand(&transaction, epoch)
+        })
+    }
+
+    /// Looks for people, all at one moment of the table. Where `is_current` does not know the number of erasures, the [`Stand`] of
+    /// that moment is given, too. People are found faster in the order of their owners.
+    ///
+    /// # Errors
+    /// When the table cannot be read or is damaged.
+    pub fn look(
+        &mut self,
+        is_current: impl Fn(u64) -> bool,
+        owners: &[Owner],
+    ) -> Result<(Vec<Known>, Option<Stand>), ConnectorError> {
+        self.run(|connection| {
+            if let [owner] = owners
+                && let (epoch, known) = look_for_one(connection, owner)?
+                && is_current(epoch)
+            {
+                return Ok((vec![known], None));
+            }
+            let transaction = connection.transaction()?;
+            let epoch = epoch(&transaction)?;
+            let stand = if is_current(epoch) { None } else { Some(stand(&transaction, epoch)?) };
+            let all = {
+                let mut find = transaction.prepare_cached(FIND)?;
+                let known = |owner| known(&transaction, &mut find, owner);
+                owners.iter().map(known).collect::<rusqlite::Result<_>>()?
+            };
+            transaction.commit()?;
+            Ok((all, stand))
         })
     }
 
@@ -223,18 +256,7 @@ impl KeyTable {
     /// # Errors
     /// When the table cannot be read or is damaged.
     pub fn find(&mut self, owner: &Owner) -> Result<Known, ConnectorError> {
-        let mut keys = self.run(|connection| {
-            let mut statement = connection.prepare_cached(
-                "SELECT owner, kid, shard_version, wrapped, commitment, created FROM subject_keys WHERE owner = ?1",
-            )?;
-            statement.query_map([owner.as_slice()], stored_key)?.collect::<rusqlite::Result<Vec<_>>>()
-        })?;
-        // Here and not in SQLite, which would make a table for it: nearly everybody has one key.
-        keys.sort_by(|a, b| (&a.created, a.kid).cmp(&(&b.created, b.kid)));
-        if keys.is_empty() && self.run(|connection| is_erased(connection, owner))? {
-            return Ok(Known::Erased);
-        }
-        Ok(Known::Keys(keys))
+        self.run(|connection| known(connection, &mut *connection.prepare_cached(FIND)?, owner))
     }
 
     /// The version of a shard's key that is in use.
@@ -245,30 +267,23 @@ impl KeyTable {
         self.run(|connection| shard_version(connection, shard))
     }
 
-    /// Stores new keys, all or none.
+    /// Stores new keys, all or none. They were made when there had been `epoch` erasures.
     ///
     /// # Errors
-    /// [`Refused::Changed`] when one of the people was erased or their shard's key replaced since the key was made.
-    pub fn insert(&mut self, keys: &[StoredKey]) -> Result<(), Refused> {
+    /// [`Refused::Changed`] when one of the people was erased or their shard's key replaced since then.
+    pub fn insert(&mut self, keys: &[StoredKey], made_at: u64) -> Result<(), Refused> {
         let stored = self.run(|connection| {
             let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-            for key in keys {
-                if shard_version(&transaction, shard_of(&key.owner))? != key.shard_version
-                    || is_erased(&transaction, &key.owner)?
-                {
-                    return Ok(false);
+            if epoch(&transaction)? != made_at {
+                for key in keys {
+                    if shard_version(&transaction, shard_of(&key.owner))? != key.shard_version
+                        || is_erased(&transaction, &key.owner)?
+                    {
+                        return Ok(false);
+                    }
                 }
-                transaction
-                    .prepare_cached("INSERT OR IGNORE INTO subject_keys VALUES (?1, ?2, ?3, ?4, ?5, ?6)")?
-                    .execute(params![
-                        key.owner.as_slice(),
-                        key.kid.as_str(),
-                        key.shard_version,
-                        key.wrapped.as_slice(),
-                        key.commitment.as_slice(),
-                        key.created
-                    ])?;
             }
+            insert(&transaction, keys)?;
             transaction.commit()?;
             Ok(true)
         });
@@ -294,14 +309,14 @@ impl KeyTable {
         let context = format!("key table {}", self.path.display());
         let sqlite = |error: rusqlite::Error| sqlite_error(&error).context(&context);
         let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(sqlite)?;
-        let destroyed =
-            transaction.execute("DELETE FROM subject_keys WHERE owner = ?1", [owner.as_slice()]).map_err(sqlite)?;
+        let destroyed = delete(&transaction, owner).map_err(sqlite)?;
         if destroyed == 0 {
             return Ok(None);
         }
         let from = shard_version(&transaction, shard).map_err(sqlite)?;
         let to = from + 1;
-        let rest = keys_of_shard(&transaction, shard).map_err(sqlite)?;
+        let mut rows = rows_of_shard(&transaction, shard).map_err(sqlite)?;
+        let rest: Vec<StoredKey> = rows.iter().flat_map(|(_, keys)| keys.iter().cloned()).collect();
         let wrapped = roll.roll(shard, from, to, &rest)?;
         let receipt = roll.receipt(&Erasure {
             owner: *owner,
@@ -311,11 +326,13 @@ impl KeyTable {
             from,
             to,
         })?;
-        let finish = || {
-            let mut update = transaction
-                .prepare("UPDATE subject_keys SET shard_version = ?3, wrapped = ?4 WHERE owner = ?1 AND kid = ?2")?;
-            for (key, wrapped) in rest.iter().zip(&wrapped) {
-                update.execute(params![key.owner.as_slice(), key.kid.as_str(), to, wrapped.as_slice()])?;
+        let mut finish = || {
+            for (key, wrapped) in rows.iter_mut().flat_map(|(_, keys)| keys).zip(&wrapped) {
+                (key.shard_version, key.wrapped) = (to, *wrapped);
+            }
+            let mut update = transaction.prepare(UPDATE)?;
+            for (slot, keys) in &rows {
+                update.execute(params![slot, stored::to_bytes(keys)])?;
             }
             transaction.execute("INSERT OR REPLACE INTO shards VALUES (?1, ?2)", params![shard, to])?;
             transaction
@@ -349,8 +366,8 @@ impl KeyTable {
         self.run(|connection| {
             let count = |sql: &str| connection.query_row(sql, [], |row| row.get::<_, i64>(0)).map(i64::unsigned_abs);
             Ok(TableCounts {
-                subjects: count("SELECT count(DISTINCT owner) FROM subject_keys")?,
-                keys: count("SELECT count(*) FROM subject_keys")?,
+                subjects: count("SELECT count(*) FROM subject_keys")?,
+                keys: count(&format!("SELECT coalesce(sum(length(entries)), 0) / {ENTRY_LEN} FROM subject_keys"))?,
                 erased: count("SELECT count(*) FROM erased")?,
             })
         })
@@ -364,9 +381,9 @@ impl KeyTable {
         &mut self,
         mut each: impl FnMut(&StoredKey) -> Result<(), ConnectorError>,
     ) -> Result<(), ConnectorError> {
-        for shard in 0..super::shards::SHARDS {
-            for key in self.run(|connection| keys_of_shard(connection, shard))? {
-                each(&key)?;
+        for shard in 0..SHARDS {
+            for (_, keys) in self.run(|connection| rows_of_shard(connection, shard))? {
+                keys.iter().try_for_each(&mut each)?;
             }
         }
         Ok(())
@@ -383,16 +400,147 @@ impl KeyTable {
     }
 }
 
-fn keys_of_shard(connection: &Connection, shard: u16) -> rusqlite::Result<Vec<StoredKey>> {
-    let mut statement = connection.prepare_cached(
-        "SELECT owner, kid, shard_version, wrapped, commitment, created FROM subject_keys \
-         WHERE owner >= ?1 AND owner < ?2 ORDER BY owner, kid",
+/// Without keys for somebody who was erased.
+const FIND: &str = "SELECT k.entries FROM people p LEFT JOIN subject_keys k ON k.slot = p.slot WHERE p.tag = ?1";
+const UPDATE: &str = "UPDATE subject_keys SET entries = ?2 WHERE slot = ?1";
+
+/// What finds a person; one of them may have the tag of another, though hardly ever.
+fn tag_of(owner: &Owner) -> i64 {
+    let [a, b, c, d, e, f, g, h, ..] = *owner;
+    i64::from_be_bytes([a, b, c, d, e, f, g, h])
+}
+
+fn known(connection: &Connection, find: &mut Statement<'_>, owner: &Owner) -> rusqlite::Result<Known> {
+    let mut rows = find.query([tag_of(owner)])?;
+    let Some(row) = rows.next()? else { return Ok(Known::Nobody) };
+    known_by(connection, row.get_ref(0)?.as_blob_or_null()?.unwrap_or_default(), owner)
+}
+
+/// The number of erasures and what is known of one person, by one statement: a transaction around several costs as much again.
+fn look_for_one(connection: &Connection, owner: &Owner) -> rusqlite::Result<(u64, Known)> {
+    let mut find = connection.prepare_cached(
+        "SELECT m.value, p.slot, k.entries FROM meta m LEFT JOIN people p ON p.tag = ?1 \
+         LEFT JOIN subject_keys k ON k.slot = p.slot WHERE m.name = 'epoch'",
     )?;
-    let first = (shard << 4).to_be_bytes();
-    let behind = (u32::from(shard) + 1) << 4;
-    // Behind the last shard: more than any owner.
-    let behind = u16::try_from(behind).map_or(vec![0xFF; 17], |behind| behind.to_be_bytes().to_vec());
-    statement.query_map(params![first.as_slice(), behind.as_slice()], stored_key)?.collect()
+    find.query_row([tag_of(owner)], |row| {
+        let known = match row.get_ref(1)? {
+            ValueRef::Null => Known::Nobody,
+            _ => known_by(connection, row.get_ref(2)?.as_blob_or_null()?.unwrap_or_default(), owner)?,
+        };
+        Ok((number(row.get_ref(0)?)?, known))
+    })
+}
+
+/// What is known of a person who has a row in the index.
+fn known_by(connection: &Connection, entries: &[u8], owner: &Owner) -> rusqlite::Result<Known> {
+    let mut keys: Option<(StoredKey, Vec<StoredKey>)> = None;
+    for key in stored::from_bytes(entries) {
+        let key = key.ok_or_else(damaged)?;
+        match &mut keys {
+            _ if key.owner != *owner => {}
+            None => keys = Some((key, Vec::new())),
+            Some((newest, older)) => older.push(std::mem::replace(newest, key)),
+        }
+    }
+    match keys {
+        Some((newest, older)) => Ok(Known::Keys(newest, older)),
+        None if is_erased(connection, owner)? => Ok(Known::Erased),
+        None => Ok(Known::Nobody),
+    }
+}
+
+fn damaged() -> rusqlite::Error {
+    rusqlite::Error::InvalidColumnType(0, String::new(), rusqlite::types::Type::Blob)
+}
+
+fn insert(transaction: &Transaction<'_>, keys: &[StoredKey]) -> rusqlite::Result<()> {
+    let mut next = transaction.query_row("SELECT coalesce(max(slot), 0) FROM subject_keys", [], |row| row.get(0))?;
+    let mut name = transaction.prepare_cached("INSERT OR IGNORE INTO people VALUES (?1, ?2)")?;
+    let mut store = transaction.prepare_cached("INSERT INTO subject_keys VALUES (?1, ?2)")?;
+    for key in keys {
+        next += 1_i64;
+        if name.execute([tag_of(&key.owner), next])? == 1 {
+            store.execute(params![next, key.to_bytes()])?;
+        } else if add(transaction, key, next)? {
+            // The slot is still free.
+            next -= 1;
+        }
+    }
+    Ok(())
+}
+
+/// Stores a key where there is a row: another process was faster, or two people have one tag. True when `free` was not needed.
+fn add(transaction: &Transaction<'_>, key: &StoredKey, free: i64) -> rusqlite::Result<bool> {
+    let tag = tag_of(&key.owner);
+    let slot: i64 = transaction.query_row("SELECT slot FROM people WHERE tag = ?1", [tag], |row| row.get(0))?;
+    if slot == 0 {
+        transaction.execute("INSERT INTO subject_keys VALUES (?1, ?2)", params![free, key.to_bytes()])?;
+        transaction.execute("UPDATE people SET slot = ?2 WHERE tag = ?1", [tag, free])?;
+        return Ok(false);
+    }
+    let mut keys = entries_at(transaction, slot)?;
+    if !keys.iter().any(|known| (known.owner, known.kid) == (key.owner, key.kid)) {
+        keys.push(key.clone());
+        transaction.prepare_cached(UPDATE)?.execute(params![slot, stored::to_bytes(&keys)])?;
+    }
+    Ok(true)
+}
+
+/// Deletes a person's keys and says how many they were.
+fn delete(transaction: &Transaction<'_>, owner: &Owner) -> rusqlite::Result<usize> {
+    let tag = tag_of(owner);
+    let slot = transaction.query_row("SELECT slot FROM people WHERE tag = ?1", [tag], |row| row.get(0)).optional()?;
+    let Some(slot @ 1_i64..) = slot else { return Ok(0) };
+    let mut keys = entries_at(transaction, slot)?;
+    let before = keys.len();
+    keys.retain(|key| key.owner != *owner);
+    if keys.is_empty() {
+        transaction.execute("DELETE FROM subject_keys WHERE slot = ?1", [slot])?;
+        transaction.execute("UPDATE people SET slot = 0 WHERE tag = ?1", [tag])?;
+    } else if keys.len() < before {
+        transaction.execute(UPDATE, params![slot, stored::to_bytes(&keys)])?;
+    }
+    Ok(before - keys.len())
+}
+
+fn entries_at(connection: &Connection, slot: i64) -> rusqlite::Result<Vec<StoredKey>> {
+    let mut find = connection.prepare_cached("SELECT entries FROM subject_keys WHERE slot = ?1")?;
+    find.query_row([slot], |row| all(row.get_ref(0)?.as_blob()?))
+}
+
+fn all(entries: &[u8]) -> rusqlite::Result<Vec<StoredKey>> {
+    stored::from_bytes(entries).map(|key| key.ok_or_else(damaged)).collect()
+}
+
+/// The rows of a shard with their keys.
+fn rows_of_shard(connection: &Connection, shard: u16) -> rusqlite::Result<Vec<(i64, Vec<StoredKey>)>> {
+    let mut statement = connection.prepare_cached(
+        "SELECT k.slot, k.entries FROM people p JOIN subject_keys k ON k.slot = p.slot WHERE p.tag BETWEEN ?1 AND ?2",
+    )?;
+    let first = (u64::from(shard) << 52).cast_signed();
+    let last = first | ((1 << 52) - 1);
+    statement.query_map([first, last], |row| Ok((row.get(0)?, all(row.get_ref(1)?.as_blob()?)?)))?.collect()
+}
+
+fn epoch(connection: &Connection) -> rusqlite::Result<u64> {
+    let mut statement = connection.prepare_cached("SELECT value FROM meta WHERE name = 'epoch'")?;
+    statement.query_row([], |row| number(row.get_ref(0)?))
+}
+
+fn number(text: ValueRef<'_>) -> rusqlite::Result<u64> {
+    text.as_str()?.parse().map_err(|_| damaged())
+}
+
+fn stand(connection: &Connection, epoch: u64) -> rusqlite::Result<Stand> {
+    let mut versions = vec![1; usize::from(SHARDS)];
+    let mut statement = connection.prepare_cached("SELECT shard, version FROM shards")?;
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        if let Some(version) = versions.get_mut(usize::from(row.get::<_, u16>(0)?)) {
+            *version = row.get(1)?;
+        }
+    }
+    Ok(Stand { epoch, versions })
 }
 
 fn shard_version(connection: &Connection, shard: u16) -> rusqlite::Result<ShardVersion> {
@@ -402,17 +550,4 @@ fn shard_version(connection: &Connection, shard: u16) -> rusqlite::Result<ShardV
 
 fn is_erased(connection: &Connection, owner: &Owner) -> rusqlite::Result<bool> {
     connection.prepare_cached("SELECT 1 FROM erased WHERE owner = ?1")?.exists([owner.as_slice()])
-}
-
-fn stored_key(row: &Row<'_>) -> rusqlite::Result<StoredKey> {
-    let damaged = |column| rusqlite::Error::InvalidColumnType(column, String::new(), rusqlite::types::Type::Blob);
-    let kid: String = row.get(1)?;
-    Ok(StoredKey {
-        owner: row.get(0)?,
-        kid: KeyId::parse(&kid).map_err(|_| damaged(1))?,
-        shard_version: row.get(2)?,
-        wrapped: row.get::<_, [u8; WRAPPED_LEN]>(3)?,
-        commitment: row.get(4)?,
-        created: row.get(5)?,
-    })
 }

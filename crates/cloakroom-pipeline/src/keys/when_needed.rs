@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, OnceLock};
 
-use cloakroom_core::keys::{KeyBatch, KeyProvider, LocalKeys, PersistError};
+use cloakroom_core::keys::{KeyBatch, KeyProvider, KeysOfBatch, LocalKeys, PersistError};
 use cloakroom_crypto::{CryptoError, DataKey, KeyId, KeyRing};
 
 use super::subjects::{SubjectFiles, SubjectKeys};
@@ -22,7 +22,7 @@ impl WhenNeeded {
     }
 
     fn subjects(&self, create: bool) -> Result<&SubjectKeys, CryptoError> {
-        let open = || SubjectKeys::open(Arc::clone(&self.ring), &self.files, create, || crate::run::now().timestamp());
+        let open = || SubjectKeys::open(Arc::clone(&self.ring), &self.files, create, crate::run::now);
         self.opened.get_or_init(open).as_ref().map_err(|error| {
             tracing::error!(error = %error.message, "the key table cannot be opened");
             CryptoError::KeyTable
@@ -47,6 +47,21 @@ impl KeyProvider for WhenNeeded {
             return self.local.opening_key(tenant, subject, kid);
         }
         self.subjects(false)?.opening_key(tenant, subject, kid)
+    }
+
+    fn opening_keys(&self, tenant: &str, wanted: &[(&str, KeyId)]) -> Vec<Result<Arc<DataKey>, CryptoError>> {
+        let of_ring = |kid: &KeyId| self.ring.kids().any(|(known, _, _)| known == kid);
+        if wanted.iter().all(|(_, kid)| of_ring(kid)) {
+            return wanted.iter().map(|(subject, kid)| self.local.opening_key(tenant, subject, kid)).collect();
+        }
+        match self.subjects(false) {
+            Ok(subjects) => subjects.opening_keys(tenant, wanted),
+            Err(_) => wanted.iter().map(|(subject, kid)| self.opening_key(tenant, subject, kid)).collect(),
+        }
+    }
+
+    fn of_subjects<'k>(&'k self, tenant: &str, subjects: &[&str]) -> Option<Box<dyn KeysOfBatch + 'k>> {
+        self.subjects(true).ok()?.of_subjects(tenant, subjects)
     }
 
     fn begin(&self) -> KeyBatch {

@@ -250,7 +250,7 @@ fn erased_and_changed_values_are_refused_on_record() {
     let mut records = house.records(&["a", "b", "c"]);
     let files = SubjectFiles::beside(&house.folder.path().join("keys.json"));
     let subjects = crate::keys::subjects::SubjectKeys::open(Arc::clone(&house.keys.ring), &files, false, || {
-        "2026-01-01T00:00:00Z".to_owned()
+        IngestTime::from_unix_seconds(0)
     })
     .unwrap();
     subjects.erase("default", "a", &|_| Ok("receipt".to_owned())).unwrap().unwrap();

@@ -327,7 +327,7 @@ fn subject_files(keys: &Keys) -> Result<&SubjectFiles, Failure> {
 }
 
 fn open(keys: &Keys, files: &SubjectFiles) -> Result<SubjectKeys, Failure> {
-    Ok(SubjectKeys::open(Arc::clone(&keys.ring), files, false, now)?)
+    Ok(SubjectKeys::open(Arc::clone(&keys.ring), files, false, cloakroom_pipeline::run::now)?)
 }
 
 fn now() -> String {

@@ -279,7 +279,7 @@ mod tests {
 
         fn built(&self, yaml: &str) -> Result<Box<dyn Protection>, String> {
             let spec: ProtectSpec = serde_saphyr::from_str(yaml).map_err(|e| e.without_snippet().to_string())?;
-            spec.build(&BuildContext { keys: Some(&self.keys), tokens: Some(&self.vault), has_subject: true })
+            spec.build(&BuildContext::new(Some(&self.keys), Some(&self.vault), true))
         }
 
         fn apply(&self, yaml: &str, json: &str) -> Result<String, String> {
@@ -369,7 +369,7 @@ mod tests {
     fn without_a_vault_the_policy_says_what_is_missing() {
         let room = Room::new();
         let spec: ProtectSpec = serde_saphyr::from_str("token: random").unwrap();
-        let build = |keys| spec.build(&BuildContext { keys, tokens: None, has_subject: true }).err().unwrap();
+        let build = |keys| spec.build(&BuildContext::new(keys, None, true)).err().unwrap();
         assert!(build(Some(&room.keys)).contains("keys: { tokens:"));
         assert!(build(None).contains("keys init"));
         assert!(room.apply("token: { format: random, keep: { last: 4 } }", "1").unwrap_err().contains("`keep`"));

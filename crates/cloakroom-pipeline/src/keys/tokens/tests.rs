@@ -217,7 +217,9 @@ fn a_new_root_key_changes_no_token() {
     let room = Room::new();
     let ada = kept(&room.vault(), One { text: "ada", subject: "" });
     let old = room.vault();
-    let rotated = KeyFile::parse(&KeyFile::to_json(&room.ring).unwrap()).unwrap();
+    let KeyFile::Clear(rotated) = KeyFile::parse(&KeyFile::to_json(&room.ring).unwrap()).unwrap() else {
+        panic!("in clear")
+    };
     let ring = Arc::new(rotated.rotated(RootKey::generate("").unwrap()).unwrap());
     assert_eq!(room.vault().root_kid().unwrap(), Some(*room.ring.active_kid()));
     let new = Vault::new(Arc::clone(&ring), room.file());
