@@ -50,9 +50,11 @@ schema: ## write schemas/pipeline.schema.json from the types of the pipeline fil
 	cargo run -q -p cloakroom-cli -- schema > target/pipeline.schema.json
 	mv target/pipeline.schema.json schemas/pipeline.schema.json
 
-bench: ## measure protect and the PostgreSQL load, beside their limits
+bench: ## measure protect, the PostgreSQL load, keys of people and `eax-scrypt` documents, beside their limits
 	bench/protect.py $(ARGS)
 	bench/postgres.py $(ARGS)
+	bench/keys.py $(ARGS)
+	bench/eax_scrypt.py $(ARGS)
 
 bench-detect: ## measure detection: speed and accuracy beside other engines
 	bench/detect/run.py $(ARGS)

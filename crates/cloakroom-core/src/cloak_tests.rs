@@ -21,9 +21,13 @@ struct File {
 }
 
 pub(crate) fn compile(yaml: &str) -> Result<Cloak, PolicyError> {
-    let file: File = serde_saphyr::from_str(yaml).unwrap();
     let ring = cloakroom_crypto::keyring_from_env_value(&"0123456789abcdef".repeat(4)).unwrap();
     let keys: Arc<dyn KeyProvider> = Arc::new(LocalKeys::new(Arc::new(ring)).unwrap());
+    compile_with(yaml, &keys)
+}
+
+fn compile_with(yaml: &str, keys: &Arc<dyn KeyProvider>) -> Result<Cloak, PolicyError> {
+    let file: File = serde_saphyr::from_str(yaml).unwrap();
     let config = PolicyConfig {
         tenant: "t".to_owned(),
         collection: "c".to_owned(),
@@ -35,8 +39,11 @@ pub(crate) fn compile(yaml: &str) -> Result<Cloak, PolicyError> {
         envelope: None,
         tokens: None,
     };
-    Policy::compile(&config, Some(&keys)).map(|policy| Cloak::new(Arc::new(policy)))
+    Policy::compile(&config, Some(keys)).map(|policy| Cloak::new(Arc::new(policy)))
 }
+
+#[path = "cloak/batch_tests.rs"]
+mod batch_tests;
 
 pub(crate) fn id() -> RecordId {
     RecordId { partition: "test".into(), position: crate::Place::Offset { byte: 0, number: 1 } }

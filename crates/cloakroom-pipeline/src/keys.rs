@@ -4,6 +4,7 @@ mod file;
 pub mod passphrase;
 pub mod protect;
 pub mod receipt;
+mod rows;
 pub mod shards;
 mod stored;
 pub mod subjects;

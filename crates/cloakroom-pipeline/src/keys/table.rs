@@ -11,9 +11,9 @@ use std::time::Duration;
 
 use cloakroom_crypto::{KeyId, WrappedKey};
 use rusqlite::config::DbConfig;
-use rusqlite::types::ValueRef;
-use rusqlite::{Connection, OptionalExtension as _, Statement, Transaction, TransactionBehavior, params};
+use rusqlite::{Connection, OptionalExtension as _, TransactionBehavior, params};
 
+use super::rows;
 use super::shards::{SHARDS, ShardVersion};
 use super::stored::{self, ENTRY_LEN};
 pub use super::stored::{Owner, StoredKey, shard_of};
@@ -216,8 +216,8 @@ impl KeyTable {
     pub fn stand(&mut self) -> Result<Stand, ConnectorError> {
         self.run(|connection| {
             let transaction = connection.transaction()?;
-            let epoch = epoch(&transaction)?;
-            stand(&transaction, epoch)
+            let epoch = rows::epoch(&transaction)?;
+            rows::stand(&transaction, epoch)
         })
     }
 
@@ -233,17 +233,17 @@ impl KeyTable {
     ) -> Result<(Vec<Known>, Option<Stand>), ConnectorError> {
         self.run(|connection| {
             if let [owner] = owners
-                && let (epoch, known) = look_for_one(connection, owner)?
+                && let (epoch, known) = rows::look_for_one(connection, owner)?
                 && is_current(epoch)
             {
                 return Ok((vec![known], None));
             }
             let transaction = connection.transaction()?;
-            let epoch = epoch(&transaction)?;
-            let stand = if is_current(epoch) { None } else { Some(stand(&transaction, epoch)?) };
+            let epoch = rows::epoch(&transaction)?;
+            let stand = if is_current(epoch) { None } else { Some(rows::stand(&transaction, epoch)?) };
             let all = {
-                let mut find = transaction.prepare_cached(FIND)?;
-                let known = |owner| known(&transaction, &mut find, owner);
+                let mut find = transaction.prepare_cached(rows::FIND)?;
+                let known = |owner| rows::known(&transaction, &mut find, owner);
                 owners.iter().map(known).collect::<rusqlite::Result<_>>()?
             };
             transaction.commit()?;
@@ -256,7 +256,7 @@ impl KeyTable {
     /// # Errors
     /// When the table cannot be read or is damaged.
     pub fn find(&mut self, owner: &Owner) -> Result<Known, ConnectorError> {
-        self.run(|connection| known(connection, &mut *connection.prepare_cached(FIND)?, owner))
+        self.run(|connection| rows::known(connection, &mut *connection.prepare_cached(rows::FIND)?, owner))
     }
 
     /// The version of a shard's key that is in use.
@@ -264,7 +264,7 @@ impl KeyTable {
     /// # Errors
     /// When the table cannot be read.
     pub fn shard_version(&mut self, shard: u16) -> Result<ShardVersion, ConnectorError> {
-        self.run(|connection| shard_version(connection, shard))
+        self.run(|connection| rows::shard_version(connection, shard))
     }
 
     /// Stores new keys, all or none. They were made when there had been `epoch` erasures.
@@ -274,16 +274,16 @@ impl KeyTable {
     pub fn insert(&mut self, keys: &[StoredKey], made_at: u64) -> Result<(), Refused> {
         let stored = self.run(|connection| {
             let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-            if epoch(&transaction)? != made_at {
+            if rows::epoch(&transaction)? != made_at {
                 for key in keys {
-                    if shard_version(&transaction, shard_of(&key.owner))? != key.shard_version
-                        || is_erased(&transaction, &key.owner)?
+                    if rows::shard_version(&transaction, shard_of(&key.owner))? != key.shard_version
+                        || rows::is_erased(&transaction, &key.owner)?
                     {
                         return Ok(false);
                     }
                 }
             }
-            insert(&transaction, keys)?;
+            rows::insert(&transaction, keys)?;
             transaction.commit()?;
             Ok(true)
         });
@@ -309,14 +309,14 @@ impl KeyTable {
         let context = format!("key table {}", self.path.display());
         let sqlite = |error: rusqlite::Error| sqlite_error(&error).context(&context);
         let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(sqlite)?;
-        let destroyed = delete(&transaction, owner).map_err(sqlite)?;
+        let destroyed = rows::delete(&transaction, owner).map_err(sqlite)?;
         if destroyed == 0 {
             return Ok(None);
         }
-        let from = shard_version(&transaction, shard).map_err(sqlite)?;
+        let from = rows::shard_version(&transaction, shard).map_err(sqlite)?;
         let to = from + 1;
-        let mut rows = rows_of_shard(&transaction, shard).map_err(sqlite)?;
-        let rest: Vec<StoredKey> = rows.iter().flat_map(|(_, keys)| keys.iter().cloned()).collect();
+        let mut left = rows::of_shard(&transaction, shard).map_err(sqlite)?;
+        let rest: Vec<StoredKey> = left.iter().flat_map(|(_, keys)| keys.iter().cloned()).collect();
         let wrapped = roll.roll(shard, from, to, &rest)?;
         let receipt = roll.receipt(&Erasure {
             owner: *owner,
@@ -327,11 +327,11 @@ impl KeyTable {
             to,
         })?;
         let mut finish = || {
-            for (key, wrapped) in rows.iter_mut().flat_map(|(_, keys)| keys).zip(&wrapped) {
+            for (key, wrapped) in left.iter_mut().flat_map(|(_, keys)| keys).zip(&wrapped) {
                 (key.shard_version, key.wrapped) = (to, *wrapped);
             }
-            let mut update = transaction.prepare(UPDATE)?;
-            for (slot, keys) in &rows {
+            let mut update = transaction.prepare(rows::UPDATE)?;
+            for (slot, keys) in &left {
                 update.execute(params![slot, stored::to_bytes(keys)])?;
             }
             transaction.execute("INSERT OR REPLACE INTO shards VALUES (?1, ?2)", params![shard, to])?;
@@ -382,7 +382,7 @@ impl KeyTable {
         mut each: impl FnMut(&StoredKey) -> Result<(), ConnectorError>,
     ) -> Result<(), ConnectorError> {
         for shard in 0..SHARDS {
-            for (_, keys) in self.run(|connection| rows_of_shard(connection, shard))? {
+            for (_, keys) in self.run(|connection| rows::of_shard(connection, shard))? {
                 keys.iter().try_for_each(&mut each)?;
             }
         }
@@ -398,156 +398,4 @@ impl KeyTable {
         work(&mut self.connection)
             .map_err(|error| sqlite_error(&error).context(format!("key table {}", self.path.display())))
     }
-}
-
-/// Without keys for somebody who was erased.
-const FIND: &str = "SELECT k.entries FROM people p LEFT JOIN subject_keys k ON k.slot = p.slot WHERE p.tag = ?1";
-const UPDATE: &str = "UPDATE subject_keys SET entries = ?2 WHERE slot = ?1";
-
-/// What finds a person; one of them may have the tag of another, though hardly ever.
-fn tag_of(owner: &Owner) -> i64 {
-    let [a, b, c, d, e, f, g, h, ..] = *owner;
-    i64::from_be_bytes([a, b, c, d, e, f, g, h])
-}
-
-fn known(connection: &Connection, find: &mut Statement<'_>, owner: &Owner) -> rusqlite::Result<Known> {
-    let mut rows = find.query([tag_of(owner)])?;
-    let Some(row) = rows.next()? else { return Ok(Known::Nobody) };
-    known_by(connection, row.get_ref(0)?.as_blob_or_null()?.unwrap_or_default(), owner)
-}
-
-/// The number of erasures and what is known of one person, by one statement: a transaction around several costs as much again.
-fn look_for_one(connection: &Connection, owner: &Owner) -> rusqlite::Result<(u64, Known)> {
-    let mut find = connection.prepare_cached(
-        "SELECT m.value, p.slot, k.entries FROM meta m LEFT JOIN people p ON p.tag = ?1 \
-         LEFT JOIN subject_keys k ON k.slot = p.slot WHERE m.name = 'epoch'",
-    )?;
-    find.query_row([tag_of(owner)], |row| {
-        let known = match row.get_ref(1)? {
-            ValueRef::Null => Known::Nobody,
-            _ => known_by(connection, row.get_ref(2)?.as_blob_or_null()?.unwrap_or_default(), owner)?,
-        };
-        Ok((number(row.get_ref(0)?)?, known))
-    })
-}
-
-/// What is known of a person who has a row in the index.
-fn known_by(connection: &Connection, entries: &[u8], owner: &Owner) -> rusqlite::Result<Known> {
-    let mut keys: Option<(StoredKey, Vec<StoredKey>)> = None;
-    for key in stored::from_bytes(entries) {
-        let key = key.ok_or_else(damaged)?;
-        match &mut keys {
-            _ if key.owner != *owner => {}
-            None => keys = Some((key, Vec::new())),
-            Some((newest, older)) => older.push(std::mem::replace(newest, key)),
-        }
-    }
-    match keys {
-        Some((newest, older)) => Ok(Known::Keys(newest, older)),
-        None if is_erased(connection, owner)? => Ok(Known::Erased),
-        None => Ok(Known::Nobody),
-    }
-}
-
-fn damaged() -> rusqlite::Error {
-    rusqlite::Error::InvalidColumnType(0, String::new(), rusqlite::types::Type::Blob)
-}
-
-fn insert(transaction: &Transaction<'_>, keys: &[StoredKey]) -> rusqlite::Result<()> {
-    let mut next = transaction.query_row("SELECT coalesce(max(slot), 0) FROM subject_keys", [], |row| row.get(0))?;
-    let mut name = transaction.prepare_cached("INSERT OR IGNORE INTO people VALUES (?1, ?2)")?;
-    let mut store = transaction.prepare_cached("INSERT INTO subject_keys VALUES (?1, ?2)")?;
-    for key in keys {
-        next += 1_i64;
-        if name.execute([tag_of(&key.owner), next])? == 1 {
-            store.execute(params![next, key.to_bytes()])?;
-        } else if add(transaction, key, next)? {
-            // The slot is still free.
-            next -= 1;
-        }
-    }
-    Ok(())
-}
-
-/// Stores a key where there is a row: another process was faster, or two people have one tag. True when `free` was not needed.
-fn add(transaction: &Transaction<'_>, key: &StoredKey, free: i64) -> rusqlite::Result<bool> {
-    let tag = tag_of(&key.owner);
-    let slot: i64 = transaction.query_row("SELECT slot FROM people WHERE tag = ?1", [tag], |row| row.get(0))?;
-    if slot == 0 {
-        transaction.execute("INSERT INTO subject_keys VALUES (?1, ?2)", params![free, key.to_bytes()])?;
-        transaction.execute("UPDATE people SET slot = ?2 WHERE tag = ?1", [tag, free])?;
-        return Ok(false);
-    }
-    let mut keys = entries_at(transaction, slot)?;
-    if !keys.iter().any(|known| (known.owner, known.kid) == (key.owner, key.kid)) {
-        keys.push(key.clone());
-        transaction.prepare_cached(UPDATE)?.execute(params![slot, stored::to_bytes(&keys)])?;
-    }
-    Ok(true)
-}
-
-/// Deletes a person's keys and says how many they were.
-fn delete(transaction: &Transaction<'_>, owner: &Owner) -> rusqlite::Result<usize> {
-    let tag = tag_of(owner);
-    let slot = transaction.query_row("SELECT slot FROM people WHERE tag = ?1", [tag], |row| row.get(0)).optional()?;
-    let Some(slot @ 1_i64..) = slot else { return Ok(0) };
-    let mut keys = entries_at(transaction, slot)?;
-    let before = keys.len();
-    keys.retain(|key| key.owner != *owner);
-    if keys.is_empty() {
-        transaction.execute("DELETE FROM subject_keys WHERE slot = ?1", [slot])?;
-        transaction.execute("UPDATE people SET slot = 0 WHERE tag = ?1", [tag])?;
-    } else if keys.len() < before {
-        transaction.execute(UPDATE, params![slot, stored::to_bytes(&keys)])?;
-    }
-    Ok(before - keys.len())
-}
-
-fn entries_at(connection: &Connection, slot: i64) -> rusqlite::Result<Vec<StoredKey>> {
-    let mut find = connection.prepare_cached("SELECT entries FROM subject_keys WHERE slot = ?1")?;
-    find.query_row([slot], |row| all(row.get_ref(0)?.as_blob()?))
-}
-
-fn all(entries: &[u8]) -> rusqlite::Result<Vec<StoredKey>> {
-    stored::from_bytes(entries).map(|key| key.ok_or_else(damaged)).collect()
-}
-
-/// The rows of a shard with their keys.
-fn rows_of_shard(connection: &Connection, shard: u16) -> rusqlite::Result<Vec<(i64, Vec<StoredKey>)>> {
-    let mut statement = connection.prepare_cached(
-        "SELECT k.slot, k.entries FROM people p JOIN subject_keys k ON k.slot = p.slot WHERE p.tag BETWEEN ?1 AND ?2",
-    )?;
-    let first = (u64::from(shard) << 52).cast_signed();
-    let last = first | ((1 << 52) - 1);
-    statement.query_map([first, last], |row| Ok((row.get(0)?, all(row.get_ref(1)?.as_blob()?)?)))?.collect()
-}
-
-fn epoch(connection: &Connection) -> rusqlite::Result<u64> {
-    let mut statement = connection.prepare_cached("SELECT value FROM meta WHERE name = 'epoch'")?;
-    statement.query_row([], |row| number(row.get_ref(0)?))
-}
-
-fn number(text: ValueRef<'_>) -> rusqlite::Result<u64> {
-    text.as_str()?.parse().map_err(|_| damaged())
-}
-
-fn stand(connection: &Connection, epoch: u64) -> rusqlite::Result<Stand> {
-    let mut versions = vec![1; usize::from(SHARDS)];
-    let mut statement = connection.prepare_cached("SELECT shard, version FROM shards")?;
-    let mut rows = statement.query([])?;
-    while let Some(row) = rows.next()? {
-        if let Some(version) = versions.get_mut(usize::from(row.get::<_, u16>(0)?)) {
-            *version = row.get(1)?;
-        }
-    }
-    Ok(Stand { epoch, versions })
-}
-
-fn shard_version(connection: &Connection, shard: u16) -> rusqlite::Result<ShardVersion> {
-    let mut statement = connection.prepare_cached("SELECT version FROM shards WHERE shard = ?1")?;
-    Ok(statement.query_row([shard], |row| row.get(0)).optional()?.unwrap_or(1))
-}
-
-fn is_erased(connection: &Connection, owner: &Owner) -> rusqlite::Result<bool> {
-    connection.prepare_cached("SELECT 1 FROM erased WHERE owner = ?1")?.exists([owner.as_slice()])
 }
