@@ -78,7 +78,7 @@ impl Policy {
     #[must_use]
     pub fn protected_places(&self) -> Vec<(String, String)> {
         let mut places = Vec::new();
-        self.root.delivered(self.flatten.as_deref()).each_rule("", &mut |path, rule| {
+        self.root.delivered(self.flatten.as_deref()).each_rule("", None, &mut |path, rule| {
             if let Some(how) = rule.description.as_ref().filter(|how| *how != "drop") {
                 places.push((path.to_owned(), how.clone()));
             }
