@@ -201,7 +201,9 @@ fn documents_move_under_a_policy() {
     assert_eq!((count(&summary, "delivered"), count(&summary, "dead")), (69, 1));
     assert!(moved.err().contains("not authentic (`ccv` does not open"), "{moved}");
     let text = String::from_utf8(room.read("safe.jsonl")).unwrap();
-    assert!(!text.contains("4242") && !text.contains("ccv") && !text.contains("dek"));
+    // Envelopes are random: now and then one holds such letters.
+    let clear: Vec<&str> = text.split('"').filter(|part| !part.starts_with("ck1.")).collect();
+    assert!(["4242", "ccv", "dek"].iter().all(|word| !clear.iter().any(|part| part.contains(word))));
     let first = &parsed(text.as_bytes())[0];
     assert!(first["cc"].as_str().unwrap().starts_with("ck1.a."));
     assert!(first["cuenta_numero"].as_str().unwrap().starts_with("ck1.t."));
