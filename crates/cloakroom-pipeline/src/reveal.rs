@@ -17,8 +17,8 @@ use cloakroom_core::value::Object;
 use cloakroom_core::{Cloak, Policy};
 use cloakroom_crypto::CryptoError;
 
-use crate::audit::{Action, AuditLog, AuditText, Bookmark, Entry, Event, Level, Outcome, Refusal, RequestId};
-use crate::error::{ConnectorError, ErrorKind};
+use crate::audit::{Action, AuditLog, AuditText, Bookmark, Entry, Event, Outcome, Refusal, RequestId};
+use crate::error::ConnectorError;
 use approval::{Approval, VALID_SECONDS};
 
 /// Limits count what was seen in so many seconds.
@@ -170,10 +170,9 @@ impl Counter {
         events: &mut Vec<Event>,
         pseudonyms: &mut HashMap<String, crate::audit::Subject>,
     ) -> Result<Handed, Stopped> {
-        let is_given = self.demand.subject.is_some();
-        if let Some(subject) = &self.demand.subject
-            && self.revealer.is_of(&record, subject) == Some(false)
-        {
+        // `None` where only trying to open the record could tell.
+        let is_theirs = self.demand.subject.as_ref().map(|subject| self.revealer.is_of(&record, subject));
+        if is_theirs == Some(Some(false)) {
             return Ok(Handed::Others);
         }
         let subject = match (self.revealer.whose(&record), &self.demand.subject) {
@@ -204,14 +203,10 @@ impl Counter {
             allowed.map(|_| demand.level)
         });
         // A record of somebody else that happens to be looked at: none of its values opens.
-        let is_theirs = |error: &RevealError| {
+        let belongs = |error: &RevealError| {
             !matches!(error.error, CryptoError::Authentication | CryptoError::UnknownSubjectKey(_))
         };
-        if is_given
-            && self.revealer.is_of(&record, &subject).is_none()
-            && seen.opened.is_empty()
-            && !seen.failed.iter().any(is_theirs)
-        {
+        if is_theirs == Some(None) && seen.opened.is_empty() && !seen.failed.iter().any(belongs) {
             return Ok(Handed::Others);
         }
         if let Some(failed) = seen.failed.iter().find(|error| error.error == CryptoError::KeyTable) {
@@ -257,11 +252,7 @@ impl Counter {
             let paths: HashSet<String> = seen.opened.into_iter().collect();
             let mut paths: Vec<_> = paths.into_iter().collect();
             paths.sort_unstable();
-            let level = match demand.level {
-                RevealLevel::Masked => Level::Masked,
-                RevealLevel::Full => Level::Full,
-            };
-            events.push(event(Outcome::Allowed).paths(paths).count(count).level(level));
+            events.push(event(Outcome::Allowed).paths(paths).count(count).level(demand.level.into()));
         }
         Ok(Handed::Record { record, closed: seen.failed })
     }
@@ -417,15 +408,6 @@ fn by_refusal(failed: &[RevealError]) -> Vec<(Refusal, Vec<&str>)> {
         }
     }
     groups
-}
-
-impl From<Stopped> for ConnectorError {
-    fn from(stopped: Stopped) -> Self {
-        match stopped {
-            Stopped::Denied(_, text) => Self::new(ErrorKind::Denied, text),
-            Stopped::Failed(error) => error,
-        }
-    }
 }
 
 #[cfg(test)]

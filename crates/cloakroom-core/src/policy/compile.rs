@@ -112,6 +112,7 @@ pub(super) fn compile(config: &PolicyConfig, keys: Option<&Arc<dyn KeyProvider>>
             });
         }
     }
+    let protected_places = root.protected_places(config.record.flatten.as_deref());
     root.finish();
     let uuid_field =
         config.fields.0.iter().find_map(|(_, field)| field.set.as_ref().filter(|set| set.value == SetValue::Uuid));
@@ -143,6 +144,7 @@ pub(super) fn compile(config: &PolicyConfig, keys: Option<&Arc<dyn KeyProvider>>
         envelope,
         hashes_slowly,
         columns,
+        protected_places,
     })
 }
 

@@ -55,6 +55,7 @@ pub struct Policy {
     /// True when a rule hashes slowly: better many records at once.
     pub(crate) hashes_slowly: bool,
     columns: Vec<Column>,
+    protected_places: Vec<(String, String)>,
 }
 
 impl Policy {
@@ -76,14 +77,8 @@ impl Policy {
     /// Where protected values stand in protected records, in dotted form with `*` for any name, and how they were protected:
     /// `cards.number` for `cards[*].number`.
     #[must_use]
-    pub fn protected_places(&self) -> Vec<(String, String)> {
-        let mut places = Vec::new();
-        self.root.delivered(self.flatten.as_deref()).each_rule("", None, &mut |path, rule| {
-            if let Some(how) = rule.description.as_ref().filter(|how| *how != "drop") {
-                places.push((path.to_owned(), how.clone()));
-            }
-        });
-        places
+    pub fn protected_places(&self) -> &[(String, String)] {
+        &self.protected_places
     }
 
     /// What happens to fields that the policy does not name.

@@ -177,33 +177,37 @@ impl Node {
         }
     }
 
-    /// Calls `each` with every rule and its place in dotted form, elements of arrays by the array's name. What a wildcard has
-    /// given to named members (`twin`) is told once, with the wildcard; what is inside a protected value is nowhere.
-    pub(crate) fn each_rule(&self, path: &str, twin: Option<&Node>, each: &mut dyn FnMut(&str, &FieldRule)) {
-        if let Some(rule) = &self.rule {
-            let of_twin = twin.and_then(|twin| twin.rule.as_ref()).is_some_and(|other| Arc::ptr_eq(rule, other));
-            if !of_twin {
-                each(path, rule);
+    /// Where rules protect values in protected records, in dotted form, elements of arrays by the array's name. To be asked
+    /// before [`Node::finish`], which gives named members what wildcards say: here each rule is told once.
+    pub(crate) fn protected_places(&self, flatten: Option<&str>) -> Vec<(String, String)> {
+        let mut delivered = Node::default();
+        self.deliver(&mut delivered, "", flatten);
+        let mut places = Vec::new();
+        delivered.each_rule("", &mut |path, rule| {
+            if let Some(how) = rule.description.as_ref().filter(|how| *how != "drop") {
+                places.push((path.to_owned(), how.clone()));
             }
+        });
+        places
+    }
+
+    /// Calls `each` with every rule and its place; what is inside a protected value is nowhere.
+    fn each_rule(&self, path: &str, each: &mut dyn FnMut(&str, &FieldRule)) {
+        if let Some(rule) = &self.rule {
+            each(path, rule);
             if rule.protection.is_some() {
                 return;
             }
         }
         let below = |name: &str| if path.is_empty() { name.to_owned() } else { format!("{path}.{name}") };
-        let any = self.any_member.as_deref();
         for (name, child) in &self.members {
-            let other = any.or_else(|| twin.and_then(|twin| twin.member(name, &mut 0)));
-            child.each_rule(&below(name), other, each);
+            child.each_rule(&below(name), each);
         }
-        if let Some(any) = any {
-            any.each_rule(&below("*"), twin.and_then(|twin| twin.any_member.as_deref()), each);
+        if let Some(any) = &self.any_member {
+            any.each_rule(&below("*"), each);
         }
-        let any = self.any_element.as_deref();
-        for (at, child) in &self.elements {
-            child.each_rule(path, any.or_else(|| twin.and_then(|twin| twin.element(*at))), each);
-        }
-        if let Some(any) = any {
-            any.each_rule(path, twin.and_then(|twin| twin.any_element.as_deref()), each);
+        for child in self.elements.iter().map(|(_, node)| node).chain(self.any_element.as_deref()) {
+            child.each_rule(path, each);
         }
     }
 

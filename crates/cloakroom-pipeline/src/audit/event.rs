@@ -4,6 +4,7 @@
 use std::fmt;
 
 use cloakroom_core::error::safe_path;
+use cloakroom_core::policy::RevealLevel;
 
 use crate::error::ConnectorError;
 
@@ -224,6 +225,15 @@ impl Level {
         match self {
             Self::Masked => "masked",
             Self::Full => "full",
+        }
+    }
+}
+
+impl From<RevealLevel> for Level {
+    fn from(level: RevealLevel) -> Self {
+        match level {
+            RevealLevel::Masked => Self::Masked,
+            RevealLevel::Full => Self::Full,
         }
     }
 }

@@ -113,13 +113,7 @@ impl AuditLog {
             return Ok(Vec::new());
         }
         let mut writer = self.writer()?;
-        let mut positions = Vec::with_capacity(events.len());
-        for event in events {
-            positions.push(writer.event(event)?);
-            if writer.head.count >= self.checkpoint_every {
-                writer.checkpoint(AuditText::own())?;
-            }
-        }
+        let positions = writer.events(events)?;
         writer.finish()?;
         Ok(positions)
     }
@@ -137,12 +131,7 @@ impl AuditLog {
         let mut writer = self.writer()?;
         let recent = writer.since(since)?;
         let (events, result) = decide(&recent);
-        for event in &events {
-            writer.event(event)?;
-            if writer.head.count >= self.checkpoint_every {
-                writer.checkpoint(AuditText::own())?;
-            }
-        }
+        writer.events(&events)?;
         let end = writer.head.bytes + writer.text.len() as u64;
         let bookmark = Bookmark::End { log: writer.head.log.clone(), bytes: end };
         if events.is_empty() {
@@ -370,6 +359,18 @@ impl Writer<'_> {
         let mut entry = self.entry(&event);
         entry.log = Some(self.head.log.clone());
         self.push(&entry).map(|_| ())
+    }
+
+    /// The events, with the checkpoints that come due between them.
+    fn events(&mut self, events: &[Event]) -> Result<Vec<Position>, ConnectorError> {
+        let mut positions = Vec::with_capacity(events.len());
+        for event in events {
+            positions.push(self.event(event)?);
+            if self.head.count >= self.log.checkpoint_every {
+                self.checkpoint(AuditText::own())?;
+            }
+        }
+        Ok(positions)
     }
 
     fn event(&mut self, event: &Event) -> Result<Position, ConnectorError> {

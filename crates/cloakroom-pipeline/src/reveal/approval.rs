@@ -6,13 +6,12 @@
 use std::path::Path;
 
 use cloakroom_core::Policy;
-use cloakroom_core::policy::RevealLevel;
 use cloakroom_crypto::audit::{fixed, push_text};
 use cloakroom_crypto::{ApproverKey, AuditPublicKey};
 use serde::{Deserialize, Serialize};
 
 use super::Demand;
-use crate::audit::{AuditText, Refusal, RequestId};
+use crate::audit::{AuditText, Level, Refusal, RequestId};
 use crate::error::ConnectorError;
 
 /// What every request says it is.
@@ -75,7 +74,7 @@ impl Asked {
             principal: demand.principal.as_str().to_owned(),
             purpose: demand.purpose.as_str().to_owned(),
             reason: demand.reason.as_str().to_owned(),
-            level: level_name(demand.level).to_owned(),
+            level: Level::from(demand.level).as_str().to_owned(),
             fields: demand.fields.clone(),
             classes: demand.classes.clone(),
             tenant: policy.tenant().to_owned(),
@@ -166,14 +165,5 @@ impl Approval {
 
     fn signer<'p>(&self, policy: &'p Policy) -> Option<(&'p str, &'p AuditPublicKey)> {
         policy.reveal_rules().approvers().find(|(_, key)| key.to_string() == self.public_key)
-    }
-}
-
-/// The word for a level.
-#[must_use]
-pub fn level_name(level: RevealLevel) -> &'static str {
-    match level {
-        RevealLevel::Masked => "masked",
-        RevealLevel::Full => "full",
     }
 }

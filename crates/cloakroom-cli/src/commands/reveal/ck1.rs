@@ -161,29 +161,22 @@ impl Report {
         wanted: Option<&Wanted>,
     ) -> Result<(), Failure> {
         self.text.clear();
-        let mut readable = Vec::new();
+        // What could not be read keeps its place among the records.
+        let (mut places, mut readable) = (Vec::new(), Vec::new());
         for record in records {
             match record {
                 Ok(record) if wanted.is_none_or(|(path, values)| Revealer::has(&record, path, values)) => {
-                    readable.push(Ok(record));
+                    readable.push(record);
+                    places.push(None);
                 }
                 Ok(_) => {}
-                Err(error) => readable.push(Err(error)),
+                Err(error) => places.push(Some(error)),
             }
         }
-        let (mut wrong, mut good) = (Vec::new(), Vec::new());
-        for (index, record) in readable.into_iter().enumerate() {
-            match record {
-                Ok(record) => good.push(record),
-                Err(error) => wrong.push((index, error)),
-            }
-        }
-        let count = good.len() + wrong.len();
-        let mut handed = counter.hand_out(good).map_err(stopped)?.into_iter();
-        let mut wrong = wrong.into_iter().peekable();
-        for index in 0..count {
-            match wrong.next_if(|(at, _)| *at == index) {
-                Some((_, error)) => self.error(1, &error.to_string()),
+        let mut handed = counter.hand_out(readable).map_err(stopped)?.into_iter();
+        for unreadable in places {
+            match unreadable {
+                Some(error) => self.error(1, &error.to_string()),
                 None => handed.next().map_or((), |handed| self.one(handed)),
             }
         }

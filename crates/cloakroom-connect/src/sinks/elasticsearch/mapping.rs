@@ -87,11 +87,11 @@ fn mappings(policy: &Policy) -> Value {
     }
     let mut templates = Vec::new();
     for (path, how) in policy.protected_places() {
-        let field = protected(&how);
+        let field = protected(how);
         match path.contains('*') {
             true => templates
                 .push(json!({ format!("protected {}", templates.len()): { "path_match": path, "mapping": field } })),
-            false => insert(&mut properties, &path, field),
+            false => insert(&mut properties, path, field),
         }
     }
     // Otherwise texts beyond 256 characters could not be found as a whole.

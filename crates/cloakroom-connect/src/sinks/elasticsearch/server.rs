@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use cloakroom_core::decode::parse_json_object;
-use cloakroom_core::encode::write_json;
 use cloakroom_core::{Object, Value};
 use cloakroom_crypto::ExposeSecret as _;
 use cloakroom_pipeline::error::{ConnectorError, ErrorKind};
@@ -198,16 +197,8 @@ impl Server {
         values: &[Value],
         limit: usize,
     ) -> Result<Vec<Object>, ConnectorError> {
-        let terms: Vec<serde_json::Value> = values
-            .iter()
-            .filter_map(|value| {
-                let mut text = Vec::new();
-                write_json(value, &mut text);
-                serde_json::from_slice(&text).ok()
-            })
-            .collect();
-        // A number and a text are both tried: which one a field takes is in the mapping.
-        let texts: Vec<_> = terms.iter().filter(|term| term.is_string()).cloned().collect();
+        // As texts: the server reads the number that a field of numbers holds from them.
+        let texts: Vec<_> = values.iter().filter_map(Value::as_str).collect();
         let query = json!({
             "size": limit.min(10_000),
             "query": { "bool": { "minimum_should_match": 1, "should": [
