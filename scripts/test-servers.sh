@@ -94,6 +94,19 @@ alive() {
     [[ $state != [ZX]* ]]
 }
 
+# runs_with PID TEXT: true when the process runs and its command line holds the text. A process that got the same number
+# later is not taken for it.
+runs_with() {
+    local args
+    alive "$1" || return 1
+    if [[ -r /proc/$1/cmdline ]]; then
+        args=$(tr '\0' ' ' <"/proc/$1/cmdline")
+    else
+        args=$(ps -o args= -p "$1")
+    fi
+    [[ $args == *"$2"* ]]
+}
+
 children_of() {
     processes | while read -r pid parent _; do
         if [[ $parent == "$1" ]]; then printf '%s\n' "$pid"; fi
@@ -295,17 +308,11 @@ pg_get() {
     [[ -s $file ]] && cat "$file"
 }
 
-# True when the instance's postmaster runs. A process that got the same number later is not taken for it.
+# True when the instance's postmaster runs.
 pg_running() {
-    local pid data args
+    local pid data
     pid=$(pg_get "$1" pid) && data=$(pg_get "$1" data) || return 1
-    alive "$pid" || return 1
-    if [[ -r /proc/$pid/cmdline ]]; then
-        args=$(tr '\0' ' ' <"/proc/$pid/cmdline")
-    else
-        args=$(ps -o args= -p "$pid")
-    fi
-    [[ $args == *"$data"* ]]
+    runs_with "$pid" "$data"
 }
 
 pg_url() { printf 'postgres://cloakroom@127.0.0.1:%s/cloakroom\n' "$(pg_get "$1" port)"; }
@@ -528,17 +535,9 @@ moto_ready() {
 
 moto_url() { printf 'http://127.0.0.1:%s\n' "$(cat "$(moto_dir)/port")"; }
 
-# True when the server runs. A process that got the same number later is not taken for it.
+# True when the server runs.
 moto_running() {
-    local pid
-    [[ -s $(moto_dir)/pid && -s $(moto_dir)/port ]] || return 1
-    pid=$(cat "$(moto_dir)/pid")
-    alive "$pid" || return 1
-    if [[ -r /proc/$pid/cmdline ]]; then
-        [[ $(tr '\0' ' ' <"/proc/$pid/cmdline") == *moto.server* ]]
-    else
-        [[ $(ps -o args= -p "$pid") == *moto.server* ]]
-    fi
+    [[ -s $(moto_dir)/pid && -s $(moto_dir)/port ]] && runs_with "$(cat "$(moto_dir)/pid")" moto.server
 }
 
 moto_start() {
@@ -660,17 +659,10 @@ search_get() {
     [[ -s $file ]] && cat "$file"
 }
 
-# True when the node runs. A process that got the same number later is not taken for it.
+# True when the node runs.
 search_running() {
-    local pid args
-    pid=$(search_get "$1" "$2" pid) || return 1
-    alive "$pid" || return 1
-    if [[ -r /proc/$pid/cmdline ]]; then
-        args=$(tr '\0' ' ' <"/proc/$pid/cmdline")
-    else
-        args=$(ps -o args= -p "$pid")
-    fi
-    [[ $args == *"path.home=$(search_run_dir "$1" "$2")"* ]]
+    local pid
+    pid=$(search_get "$1" "$2" pid) && runs_with "$pid" "path.home=$(search_run_dir "$1" "$2")"
 }
 
 search_url() { printf 'http://127.0.0.1:%s\n' "$(search_get "$1" "$2" port)"; }
