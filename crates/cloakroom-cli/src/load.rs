@@ -3,11 +3,11 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use cloakroom_connect::context::SourceContext;
 use cloakroom_core::tokens::TokenVault;
 use cloakroom_core::{Cloak, Policy, PolicyConfig};
 use cloakroom_crypto::{KeyRing, RootKey};
 use cloakroom_pipeline::config::{BatchConfig, ConfigError};
+use cloakroom_pipeline::context::SourceContext;
 use cloakroom_pipeline::dead_letter::DeadLetters;
 use cloakroom_pipeline::documents;
 use cloakroom_pipeline::keys::tokens::Rehearsal;
@@ -91,8 +91,8 @@ impl Loaded {
         BatchConfig { records: wanted.records.min(most), ..wanted }
     }
 
-    /// What sources are given. Without a key ring fingerprints are made with a key of this run only.
-    pub(crate) fn source_context(&self) -> Result<SourceContext, Failure> {
+    /// What sources are given. `once`: take what is there now and end. Without a key ring fingerprints are made with a key of this run only.
+    pub(crate) fn source_context(&self, once: bool) -> Result<SourceContext, Failure> {
         let own;
         let ring: &KeyRing = match &self.keys {
             Some(keys) => &keys.ring,
@@ -109,13 +109,14 @@ impl Loaded {
             batch: self.batch(self.file.batch),
             retry: self.file.retry,
             fingerprint: Arc::new(fingerprint),
+            once,
         })
     }
 
     /// The pipeline's own source.
-    pub(crate) fn source(&self) -> Result<Box<dyn Source>, Failure> {
+    pub(crate) fn source(&self, once: bool) -> Result<Box<dyn Source>, Failure> {
         let source = self.file.source.as_ref().ok_or_else(|| missing("source"))?;
-        Ok(source.build(&self.source_context()?)?)
+        Ok(source.build(&self.source_context(once)?)?)
     }
 
     /// Puts a pipeline together with some source.

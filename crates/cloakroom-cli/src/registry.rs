@@ -3,9 +3,9 @@
 
 use std::sync::Arc;
 
-use cloakroom_connect::context::{SinkContext, SourceContext};
 use cloakroom_connect::{sinks, sources};
 use cloakroom_pipeline::config::PipelineFile;
+use cloakroom_pipeline::context::{SinkContext, SourceContext};
 use cloakroom_pipeline::{ConnectorError, Sink, Source};
 use schemars::JsonSchema;
 use serde::Deserialize;

@@ -6,9 +6,7 @@
 //! A new connector: one file here, one line below, one variant in the program's registry, one test that
 //! calls the contract suite.
 
-pub mod context;
 mod http;
-pub mod prefetch;
 pub mod sinks;
 pub mod sources;
 pub mod tls;

@@ -7,12 +7,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use cloakroom_connect::context::{SinkContext, SourceContext};
 use cloakroom_connect::{sinks, sources};
 use cloakroom_core::decode::Payload;
 use cloakroom_core::policy::RecordConfig;
 use cloakroom_core::{Format, Policy, PolicyConfig, RecordErrorKind};
 use cloakroom_pipeline::config::{BatchConfig, Template};
+use cloakroom_pipeline::context::{SinkContext, SourceContext};
 use cloakroom_pipeline::contract::{self, MemoryLedger, SinkUnderTest, drain};
 use cloakroom_pipeline::retry::RetryConfig;
 use cloakroom_pipeline::{Batch, ErrorKind, Progress, Sink, Source};
@@ -23,9 +23,10 @@ fn context(format: Format) -> SourceContext {
     let ring = cloakroom_crypto::keyring_from_env_value(&"0123456789abcdef".repeat(4)).unwrap();
     SourceContext {
         policy: Arc::new(policy),
-        batch: BatchConfig { records: 7, bytes: 1 << 20 },
+        batch: BatchConfig { records: 7, bytes: 1 << 20, wait_ms: 0 },
         retry: RetryConfig::default(),
         fingerprint: Arc::new(ring.fingerprint_key("test").unwrap()),
+        once: true,
     }
 }
 
@@ -68,7 +69,7 @@ fn write(folder: &Path, name: &str, content: &[u8]) -> PathBuf {
 async fn opened(path: &Path, format: Format) -> Vec<Batch> {
     let mut source = source(path, format);
     source.open(&mut MemoryLedger::default()).await.unwrap();
-    drain(source.as_mut()).await
+    drain(source.as_mut(), &mut MemoryLedger::default()).await
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -111,7 +112,11 @@ async fn a_file_that_grew_goes_on_and_one_that_was_replaced_begins_anew() {
             fs::write(&path, content).unwrap();
             let mut again = source(&path, format);
             again.open(&mut MemoryLedger(ledger.0.clone())).await.unwrap();
-            drain(again.as_mut()).await.iter().map(|batch| batch.deliveries.len()).sum::<usize>()
+            drain(again.as_mut(), &mut MemoryLedger::default())
+                .await
+                .iter()
+                .map(|batch| batch.deliveries.len())
+                .sum::<usize>()
         };
         assert_eq!(count(&text(format, 10)).await, 0);
         assert_eq!(count(&text(format, 13)).await, 3, "{format:?}");
@@ -154,7 +159,7 @@ async fn what_cannot_be_read_ends_with_its_reason() {
         match source.open(&mut MemoryLedger::default()).await {
             Err(error) => error,
             Ok(()) => loop {
-                match source.next_batch().await {
+                match source.next_batch(&mut MemoryLedger::default()).await {
                     Ok(Some(_)) => {}
                     Ok(None) => panic!("it ended well"),
                     Err(error) => break error,

@@ -383,7 +383,7 @@ async fn a_check_says_what_it_found() {
     let error = check("nowhere?k=q-marker'").await.unwrap_err();
     assert_eq!(error.message, format!("{}/nowhere: the server answers 404; check `url` and `pagination`", server.base));
     let mut unopened = source(&format!("{{ url: '{}/all' }}", server.base));
-    assert!(unopened.is_repeatable() && unopened.next_batch().await.is_err());
+    assert!(unopened.is_repeatable() && unopened.next_batch(&mut contract::MemoryLedger::default()).await.is_err());
 }
 
 #[tokio::test]
@@ -480,6 +480,6 @@ async fn a_source_that_is_dropped_stops_asking() {
     assert_eq!(down.requests().len(), asked);
 }
 
-fn server_context_with(policy: &PolicyConfig) -> cloakroom_connect::context::SourceContext {
-    cloakroom_connect::context::SourceContext { policy: Arc::new(Policy::compile(policy, None).unwrap()), ..context() }
+fn server_context_with(policy: &PolicyConfig) -> cloakroom_pipeline::context::SourceContext {
+    cloakroom_pipeline::context::SourceContext { policy: Arc::new(Policy::compile(policy, None).unwrap()), ..context() }
 }

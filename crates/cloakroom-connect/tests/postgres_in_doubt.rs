@@ -6,9 +6,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use cloakroom_connect::context::SinkContext;
 use cloakroom_connect::sinks::postgres::{self, Config};
 use cloakroom_core::{Place, Policy, PolicyConfig, RecordId};
+use cloakroom_pipeline::context::SinkContext;
 use cloakroom_pipeline::{ErrorKind, Progress, RowOutcome, SinkBatch, contract};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};

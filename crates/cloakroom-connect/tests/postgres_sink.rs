@@ -5,11 +5,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use async_trait::async_trait;
-use cloakroom_connect::context::SinkContext;
 use cloakroom_connect::sinks::postgres::{self, Config};
 use cloakroom_core::located::OrderedMap;
 use cloakroom_core::policy::{FieldConfig, RecordConfig, Unlisted};
 use cloakroom_core::{Place, Policy, PolicyConfig, RecordErrorKind, RecordId};
+use cloakroom_pipeline::context::SinkContext;
 use cloakroom_pipeline::contract::{self, SinkUnderTest};
 use cloakroom_pipeline::{ErrorKind, Progress, RowOutcome, Sink, SinkBatch};
 use tokio_postgres::{Client, NoTls};

@@ -5,10 +5,10 @@ use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
 
-use cloakroom_connect::context::SinkContext;
 use cloakroom_connect::sinks::postgres::{self, Config};
 use cloakroom_core::{Policy, PolicyConfig};
 use cloakroom_pipeline::ErrorKind;
+use cloakroom_pipeline::context::SinkContext;
 use tokio_postgres::NoTls;
 
 /// An instance of this test's own: TLS is a setting of the whole server.

@@ -27,9 +27,9 @@ impl Ledger for MemoryLedger {
 }
 
 /// Takes all batches of a source.
-pub async fn drain(source: &mut dyn Source) -> Vec<Batch> {
+pub async fn drain(source: &mut dyn Source, ledger: &mut MemoryLedger) -> Vec<Batch> {
     let mut batches = Vec::new();
-    while let Some(batch) = source.next_batch().await.expect("a batch") {
+    while let Some(batch) = source.next_batch(ledger).await.expect("a batch") {
         assert!(batches.len() < 1_000_000, "a source must end");
         batches.push(batch);
     }
@@ -45,7 +45,7 @@ fn ids(batches: &[Batch]) -> Vec<RecordId> {
 pub async fn source(make: impl AsyncFn() -> Box<dyn Source>, expected: usize) {
     let mut first = make().await;
     first.open(&mut MemoryLedger::default()).await.expect("open");
-    let batches = drain(first.as_mut()).await;
+    let batches = drain(first.as_mut(), &mut MemoryLedger::default()).await;
     assert!(batches.len() >= 2, "the test needs two batches");
     let all = ids(&batches);
     assert_eq!(all.len(), expected, "every record once");
@@ -53,7 +53,10 @@ pub async fn source(make: impl AsyncFn() -> Box<dyn Source>, expected: usize) {
     unique.sort();
     unique.dedup();
     assert_eq!(unique.len(), expected, "every record has an id of its own");
-    assert!(first.next_batch().await.expect("after the end").is_none(), "the end stays the end");
+    assert!(
+        first.next_batch(&mut MemoryLedger::default()).await.expect("after the end").is_none(),
+        "the end stays the end"
+    );
     for batch in &batches {
         let outcomes = vec![Outcome::Delivered; batch.deliveries.len()];
         first.settle(&batch.progress, &outcomes).await.expect("settle");
@@ -64,7 +67,11 @@ pub async fn source(make: impl AsyncFn() -> Box<dyn Source>, expected: usize) {
 
     let mut second = make().await;
     second.open(&mut MemoryLedger::default()).await.expect("open again");
-    assert_eq!(ids(&drain(second.as_mut()).await), all, "a redelivered record has the same id");
+    assert_eq!(
+        ids(&drain(second.as_mut(), &mut MemoryLedger::default()).await),
+        all,
+        "a redelivered record has the same id"
+    );
 
     // Dropping the future of a batch loses nothing.
     let mut third = make().await;
@@ -72,7 +79,8 @@ pub async fn source(make: impl AsyncFn() -> Box<dyn Source>, expected: usize) {
     let mut collected = Vec::new();
     loop {
         for _ in 0..3 {
-            let waiting = std::pin::pin!(third.next_batch());
+            let mut ledger = MemoryLedger::default();
+            let waiting = std::pin::pin!(third.next_batch(&mut ledger));
             let mut waiting = Some(waiting);
             let polled = std::future::poll_fn(|context| {
                 std::task::Poll::Ready(waiting.as_mut().map(|future| future.as_mut().poll(context)))
@@ -84,7 +92,7 @@ pub async fn source(make: impl AsyncFn() -> Box<dyn Source>, expected: usize) {
                 }
             }
         }
-        match third.next_batch().await.expect("a batch") {
+        match third.next_batch(&mut MemoryLedger::default()).await.expect("a batch") {
             Some(batch) => collected.push(batch),
             None => break,
         }
@@ -98,7 +106,7 @@ pub async fn source(make: impl AsyncFn() -> Box<dyn Source>, expected: usize) {
         let mut resumed = make().await;
         resumed.open(&mut ledger).await.expect("open at a position");
         assert_eq!(
-            ids(&drain(resumed.as_mut()).await),
+            ids(&drain(resumed.as_mut(), &mut ledger).await),
             all[batches[0].deliveries.len()..],
             "it goes on after the first batch"
         );
@@ -109,7 +117,10 @@ pub async fn source(make: impl AsyncFn() -> Box<dyn Source>, expected: usize) {
         ledger.0.extend(last);
         let mut finished = make().await;
         finished.open(&mut ledger).await.expect("open at the end");
-        assert!(ids(&drain(finished.as_mut()).await).is_empty(), "nothing is left after the last position");
+        assert!(
+            ids(&drain(finished.as_mut(), &mut ledger).await).is_empty(),
+            "nothing is left after the last position"
+        );
     }
 }
 

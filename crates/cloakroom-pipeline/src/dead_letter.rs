@@ -330,7 +330,7 @@ impl Source for ReplaySource {
         Ok(())
     }
 
-    async fn next_batch(&mut self) -> Result<Option<Batch>, ConnectorError> {
+    async fn next_batch(&mut self, _: &mut dyn Ledger) -> Result<Option<Batch>, ConnectorError> {
         if self.waiting.is_empty() {
             return self.unreadable.take().map_or(Ok(None), Err);
         }

@@ -26,7 +26,7 @@ use crate::source::{Batch, Delivery, Outcome, Progress, Source};
 pub const MASTER_KEY_VARIABLE: &str = "CLOAKROOM_MASTER_KEY";
 
 /// How many documents travel together: full lanes for every kernel, and an answer every fraction of a second.
-pub const BATCH: BatchConfig = BatchConfig { records: 64, bytes: 1024 * 1024 };
+pub const BATCH: BatchConfig = BatchConfig { records: 64, bytes: 1024 * 1024, wait_ms: 0 };
 
 /// The master key: from a file that only its owner can read, else from the variable.
 ///
@@ -95,7 +95,7 @@ impl Documents {
     ///
     /// # Errors
     /// When the source fails; when the master key has opened no document so far and does not open one of this batch.
-    pub async fn next(&mut self) -> Result<Option<Opened>, ConnectorError> {
+    pub async fn next(&mut self, ledger: &mut dyn Ledger) -> Result<Option<Opened>, ConnectorError> {
         loop {
             let may_take = !self.ended && self.failed.is_none() && self.working.len() < self.parallel;
             if !may_take && self.working.is_empty() {
@@ -103,7 +103,7 @@ impl Documents {
             }
             tokio::select! {
                 biased;
-                batch = self.source.next_batch(), if may_take => match batch {
+                batch = self.source.next_batch(ledger), if may_take => match batch {
                     Ok(Some(batch)) => {
                         let (opener, limits) = (Arc::clone(&self.opener), self.limits);
                         self.working.push_back(tokio::task::spawn_blocking(move || open(&opener, batch, limits)));
@@ -181,8 +181,8 @@ impl Source for Documents {
         self.source.open(ledger).await
     }
 
-    async fn next_batch(&mut self) -> Result<Option<Batch>, ConnectorError> {
-        let Some(Opened { progress, records }) = self.next().await? else { return Ok(None) };
+    async fn next_batch(&mut self, ledger: &mut dyn Ledger) -> Result<Option<Batch>, ConnectorError> {
+        let Some(Opened { progress, records }) = self.next(ledger).await? else { return Ok(None) };
         let delivery = |(id, record): (RecordId, Result<Object, RecordError>)| {
             let payload = match record {
                 Ok(plain) => {

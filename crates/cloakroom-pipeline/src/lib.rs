@@ -10,10 +10,13 @@
 
 pub mod audit;
 pub mod config;
+pub mod context;
 pub mod dead_letter;
 pub mod documents;
 pub mod error;
+pub mod framing;
 pub mod keys;
+pub mod prefetch;
 pub mod private;
 pub mod retry;
 pub mod reveal;

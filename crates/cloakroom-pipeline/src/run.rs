@@ -64,8 +64,13 @@ pub async fn run(
     let began = Instant::now();
     let mut summary = Summary::new(&pipeline.name);
     let result = drive(&mut pipeline, counters, stop, &mut summary).await;
+    let closed = pipeline.source.close().await;
     summary.took(began.elapsed());
     result?;
+    if let Err(error) = closed {
+        // Nothing is lost by it: what was not given back comes again by itself.
+        tracing::warn!(pipeline = %pipeline.name, "closing the source failed: {error}");
+    }
     if pipeline.whole && summary.end == End::Stopped {
         return Err(ConnectorError::unavailable("stopped before the end; the incomplete result was not kept"));
     }
@@ -107,7 +112,7 @@ async fn drive(
             // In this order: first keep the CPU pool busy, then write.
             biased;
             () = stop.cancelled(), if may_take => {}
-            batch = pipeline.source.next_batch(), if may_take => match batch {
+            batch = pipeline.source.next_batch(&mut pipeline.sink), if may_take => match batch {
                 Ok(Some(batch)) => {
                     let received = batch.deliveries.len() as u64;
                     let bytes = batch.deliveries.iter().map(|delivery| delivery.payload.len() as u64).sum();
@@ -126,9 +131,13 @@ async fn drive(
                 let processed = processed?;
                 working.pop_front();
                 let count = processed.deliveries.len() as u64;
-                if !deliver(pipeline, processed, counters, stop, summary).await? {
-                    summary.returned += count;
-                    break;
+                match deliver(pipeline, processed, counters, stop, summary).await? {
+                    Delivered::Settled => {}
+                    Delivered::Left => summary.returned += count,
+                    Delivered::Stopped => {
+                        summary.returned += count;
+                        break;
+                    }
                 }
             }
             else => break,
@@ -213,25 +222,40 @@ fn protect(
     (records, rejected)
 }
 
-/// Brings one batch to the sink, rejected records to the dead letters, and settles it. False when a stop
-/// came while the sink failed: nothing was settled.
+/// What became of a batch.
+enum Delivered {
+    /// All of its records have outcomes.
+    Settled,
+    /// Another run works on its partition, and the source left it to that one.
+    Left,
+    /// A stop came while the sink failed: nothing was settled.
+    Stopped,
+}
+
+/// Brings one batch to the sink, rejected records to the dead letters, and settles it.
 async fn deliver(
     pipeline: &mut Pipeline,
     processed: Processed,
     counters: &Counters,
     stop: &CancellationToken,
     summary: &mut Summary,
-) -> Result<bool, ConnectorError> {
+) -> Result<Delivered, ConnectorError> {
     let Processed { batch, deliveries, rejected, now } = processed;
     let mut backoff = Backoff::new(pipeline.retry);
     let outcomes = loop {
         match write_once(pipeline, &batch, &deliveries, &rejected, now).await {
             Ok(outcomes) => break outcomes,
+            Err(error) if error.kind == ErrorKind::Conflict => {
+                return match pipeline.source.yield_to_other(&batch.progress).await? {
+                    true => Ok(Delivered::Left),
+                    false => Err(error),
+                };
+            }
             Err(error) => {
                 let kind = error.kind;
                 tracing::warn!(pipeline = %pipeline.name, kind = ?kind, tries = backoff.tries(), "writing a batch failed: {error}");
                 if !pause(&mut backoff, error, stop, summary).await? {
-                    return Ok(false);
+                    return Ok(Delivered::Stopped);
                 }
             }
         }
@@ -256,7 +280,7 @@ async fn deliver(
     Counters::add(&counters.dead, summary.dead - dead_before);
     Counters::add(&counters.delivered, outcomes.len() as u64 - (summary.dead - dead_before));
     pipeline.source.settle(&batch.progress, &outcomes).await?;
-    Ok(true)
+    Ok(Delivered::Settled)
 }
 
 /// Write, store what is dead, commit. Gives the outcome of every delivery, and whether it reached the sink.

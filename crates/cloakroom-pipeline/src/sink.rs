@@ -6,6 +6,7 @@ use async_trait::async_trait;
 use cloakroom_core::{Object, ProtectedRecord, RecordError, Value};
 
 use crate::error::ConnectorError;
+use crate::retry::{Backoff, RetryConfig};
 use crate::source::Progress;
 
 /// Records to write together. Only protected ones: the type cannot hold a raw record.
@@ -36,6 +37,34 @@ pub trait Ledger: Send {
     /// # Errors
     /// When the ledger cannot be read.
     async fn position(&mut self, partition: &str) -> Result<Option<String>, ConnectorError>;
+}
+
+/// Asks the ledger for a partition, as long as trying again is worth it: for sources that meet partitions on their way.
+///
+/// # Errors
+/// When the ledger cannot be read for good.
+pub async fn ask(
+    ledger: &mut dyn Ledger,
+    partition: &str,
+    retry: RetryConfig,
+) -> Result<Option<String>, ConnectorError> {
+    let mut backoff = Backoff::new(retry);
+    loop {
+        match ledger.position(partition).await {
+            Ok(position) => return Ok(position),
+            Err(error) => tokio::time::sleep(backoff.after(error)?).await,
+        }
+    }
+}
+
+/// No ledger: for reading a source from its beginning, with nothing remembered of it.
+pub struct NoLedger;
+
+#[async_trait]
+impl Ledger for NoLedger {
+    async fn position(&mut self, _: &str) -> Result<Option<String>, ConnectorError> {
+        Ok(None)
+    }
 }
 
 /// A sink of protected records.

@@ -66,17 +66,37 @@ pub trait Source: Send {
     async fn open(&mut self, ledger: &mut dyn Ledger) -> Result<(), ConnectorError>;
 
     /// The next records, or `None` at the end. Must be cancel-safe: the loop drops the future when
-    /// something else is ready first, and nothing may be lost by that.
+    /// something else is ready first, and nothing may be lost by that. A source that meets a new partition
+    /// on its way (an object, a shard) asks the ledger where to go on.
     ///
     /// # Errors
     /// When the source fails for good; it retries what is worth it by itself.
-    async fn next_batch(&mut self) -> Result<Option<Batch>, ConnectorError>;
+    async fn next_batch(&mut self, ledger: &mut dyn Ledger) -> Result<Option<Batch>, ConnectorError>;
 
     /// Every record of the oldest batch has its outcome on disk: delete it or commit it at the source.
     ///
     /// # Errors
     /// When that fails; the records will come again and change nothing.
     async fn settle(&mut self, progress: &Progress, outcomes: &[Outcome]) -> Result<(), ConnectorError>;
+
+    /// The sink's ledger was moved by another run, which therefore works on this batch's partition. True when
+    /// the source leaves it to the other and goes on; it drops what it has of the partition, and asks the ledger before it
+    /// takes it up again. Called in the place of [`Source::settle`], and again for each later batch of the partition.
+    ///
+    /// # Errors
+    /// When giving it up fails.
+    async fn yield_to_other(&mut self, progress: &Progress) -> Result<bool, ConnectorError> {
+        let _ = progress;
+        Ok(false)
+    }
+
+    /// The run ends, well or not: whatever was taken and is not settled goes back at once, so that others may have it.
+    ///
+    /// # Errors
+    /// When that fails; it comes again by itself, only later.
+    async fn close(&mut self) -> Result<(), ConnectorError> {
+        Ok(())
+    }
 
     /// Tries whether the source can be reached, without taking records from it; says what it found.
     ///

@@ -42,7 +42,7 @@ pub(crate) async fn check(options: CheckOptions) -> Result<u8, Failure> {
     let mut connections = Vec::new();
     if connect {
         if let Some(source) = &loaded.file.source {
-            connections.push(("source", source.build(&loaded.source_context()?)?.check().await?));
+            connections.push(("source", source.build(&loaded.source_context(true)?)?.check().await?));
         }
         if let Some(sink) = &loaded.file.sink {
             connections.push(("sink", sink.build(&sink_context(&loaded.name, &loaded.policy))?.check().await?));

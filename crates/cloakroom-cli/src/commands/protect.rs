@@ -3,10 +3,10 @@
 
 use std::sync::Arc;
 
-use cloakroom_connect::context::SourceContext;
 use cloakroom_connect::{sinks, sources};
 use cloakroom_core::Cloak;
 use cloakroom_pipeline::config::{BatchConfig, Template};
+use cloakroom_pipeline::context::SourceContext;
 use cloakroom_pipeline::run::Rejected;
 use cloakroom_pipeline::{Pipeline, Source};
 
@@ -24,7 +24,7 @@ pub(crate) async fn protect(options: ProtectOptions) -> Result<u8, Failure> {
     let ProtectOptions { policy, input, output_file, output } = options;
     // Nothing is committed here, so batches need not be large: small ones stay in the caches and keep
     // memory at a few dozen megabytes.
-    let batch = BatchConfig { records: 1_000, bytes: 1024 * 1024 };
+    let batch = BatchConfig { records: 1_000, bytes: 1024 * 1024, wait_ms: 0 };
     let loaded = load(&policy).await?;
     filter(&loaded, Files { input, output: output_file }, batch, output, |source| source).await
 }
@@ -47,7 +47,7 @@ pub(crate) async fn filter(
     if input != "-" && input == output_file {
         return Err(Failure::new(2, "input and output are the same file"));
     }
-    let context = SourceContext { batch: loaded.batch(batch), ..loaded.source_context()? };
+    let context = SourceContext { batch: loaded.batch(batch), ..loaded.source_context(true)? };
     let source = sources::file::Config { path: Template::literal(&input) };
     let sink = sinks::file::Config { path: Template::literal(&output_file), format: Default::default(), replace: true };
     let mut reports = 0;

@@ -5,16 +5,16 @@ mod eax_scrypt;
 
 use std::sync::Arc;
 
-use async_trait::async_trait;
-use cloakroom_connect::context::SourceContext;
 use cloakroom_connect::sources;
 use cloakroom_core::decode::Limits;
 use cloakroom_core::{Policy, PolicyConfig};
 use cloakroom_crypto::{KeyRing, RootKey};
 use cloakroom_pipeline::audit::{Action, AuditText, Outcome, Refusal};
 use cloakroom_pipeline::config::{BatchConfig, ConfigError, Template};
+use cloakroom_pipeline::context::SourceContext;
 use cloakroom_pipeline::retry::RetryConfig;
-use cloakroom_pipeline::{ConnectorError, Ledger, Source};
+use cloakroom_pipeline::sink::NoLedger;
+use cloakroom_pipeline::{ConnectorError, Source};
 
 use crate::args::{DocumentFormat, RevealOptions};
 use crate::error::Failure;
@@ -72,18 +72,9 @@ async fn open_lines(jsonl: &str, batch: BatchConfig) -> Result<(Box<dyn Source>,
         batch,
         retry: RetryConfig::default(),
         fingerprint: Arc::new(fingerprint),
+        once: true,
     };
     let mut source = sources::file::build(&sources::file::Config { path: Template::literal(jsonl) }, &context)?;
-    source.open(&mut Forgetful).await?;
+    source.open(&mut NoLedger).await?;
     Ok((source, limits))
-}
-
-/// Reads every file from its beginning.
-struct Forgetful;
-
-#[async_trait]
-impl Ledger for Forgetful {
-    async fn position(&mut self, _: &str) -> Result<Option<String>, ConnectorError> {
-        Ok(None)
-    }
 }

@@ -11,10 +11,9 @@ use crate::progress::Progress;
 use crate::{output, signals};
 
 pub(crate) async fn run(options: RunOptions) -> Result<u8, Failure> {
-    // Every source of today ends by itself; the flag is for those that will not.
-    let RunOptions { file, once: _, output } = options;
+    let RunOptions { file, once, output } = options;
     let loaded = load(&file).await?;
-    let pipeline = loaded.pipeline(loaded.source()?)?;
+    let pipeline = loaded.pipeline(loaded.source(once)?)?;
     let summary = drive(pipeline, output == Output::Human).await?;
     let stdout_taken = loaded.file.sink.as_ref().is_some_and(|sink| sink.is_stdout());
     report(&summary, output, stdout_taken)?;

@@ -20,7 +20,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::text::{Encoder, FileFormat};
-use crate::context::SinkContext;
+use cloakroom_pipeline::context::SinkContext;
 
 /// A file, or standard output.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]

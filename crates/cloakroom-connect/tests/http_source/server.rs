@@ -7,12 +7,12 @@ use std::sync::{Arc, Mutex};
 use axum::extract::Request;
 use axum::response::{IntoResponse, Response};
 use axum::routing::any;
-use cloakroom_connect::context::SourceContext;
 use cloakroom_connect::sources::http::{Config, build};
 use cloakroom_core::{Payload, Place, Policy, PolicyConfig};
 use cloakroom_crypto::{KeyId, PseudonymKey};
 use cloakroom_pipeline::Source;
 use cloakroom_pipeline::config::BatchConfig;
+use cloakroom_pipeline::context::SourceContext;
 use cloakroom_pipeline::contract::MemoryLedger;
 use cloakroom_pipeline::error::ConnectorError;
 use cloakroom_pipeline::retry::RetryConfig;
@@ -133,9 +133,10 @@ pub fn config(yaml: &str) -> Config {
 pub fn context() -> SourceContext {
     SourceContext {
         policy: Arc::new(Policy::compile(&PolicyConfig::default(), None).unwrap()),
-        batch: BatchConfig { records: 5, bytes: 1024 * 1024 },
+        batch: BatchConfig { records: 5, bytes: 1024 * 1024, wait_ms: 0 },
         retry: RetryConfig { base_ms: 1, max_ms: 10, give_up_after_s: 10 },
         fingerprint: Arc::new(PseudonymKey::from_raw(KeyId::parse("aaaaaaaa").unwrap(), b"key").unwrap()),
+        once: true,
     }
 }
 
@@ -153,7 +154,7 @@ pub async fn read(mut source: Box<dyn Source>) -> (Vec<Delivery>, Option<Connect
     source.open(&mut MemoryLedger::default()).await.unwrap();
     let mut all = Vec::new();
     loop {
-        match source.next_batch().await {
+        match source.next_batch(&mut MemoryLedger::default()).await {
             Ok(Some(batch)) => {
                 assert!(!batch.deliveries.is_empty() && batch.deliveries.len() <= 5, "batches keep to their size");
                 all.extend(batch.deliveries);

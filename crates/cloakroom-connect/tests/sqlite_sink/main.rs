@@ -9,11 +9,11 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use cloakroom_connect::context::SinkContext;
 use cloakroom_connect::sinks::sqlite::{Config, build};
 use cloakroom_core::located::OrderedMap;
 use cloakroom_core::policy::{FieldConfig, FieldType, RecordConfig, Unlisted};
 use cloakroom_core::{Place, Policy, PolicyConfig, RecordErrorKind, RecordId};
+use cloakroom_pipeline::context::SinkContext;
 use cloakroom_pipeline::contract::{self, SinkUnderTest, record};
 use cloakroom_pipeline::error::{ConnectorError, ErrorKind};
 use cloakroom_pipeline::sink::{RowOutcome, Sink, SinkBatch};

@@ -53,6 +53,16 @@ pub enum Payload {
         /// The row's fields, unescaped.
         fields: Vec<Bytes>,
     },
+    /// A record with what its source knows about it (a message's attributes, an object's name): one more member, which the
+    /// policy treats like any other.
+    Tagged {
+        /// The record.
+        record: Box<Payload>,
+        /// The member's name.
+        member: CompactString,
+        /// Its value: one JSON object.
+        about: Bytes,
+    },
     /// A record that the source already knows to be unusable, with what could be kept of it.
     Unusable {
         /// Its bytes, empty when they were too many to keep.
@@ -85,6 +95,7 @@ impl Payload {
         match self {
             Self::Json(bytes) | Self::KeyValue(bytes) | Self::Unusable { bytes, .. } => bytes.len(),
             Self::Csv { fields, .. } => fields.iter().map(|field| field.len() + 1).sum(),
+            Self::Tagged { record, about, .. } => record.len() + about.len(),
         }
     }
 
@@ -109,6 +120,17 @@ impl Payload {
             Self::Json(bytes) => json::parse_object(bytes, limits.max_depth),
             Self::KeyValue(bytes) => key_value::parse(bytes),
             Self::Csv { header, fields } => csv_row(header, fields),
+            Self::Tagged { record, member, about } => {
+                let mut object = record.decode(limits)?;
+                if object.get(member).is_some() {
+                    return Err(RecordError::new(
+                        RecordErrorKind::DuplicateKey,
+                        "the record has a member of the name under which the source tells about it",
+                    ));
+                }
+                object.push(member.clone(), Value::Object(json::parse_object(about, limits.max_depth)?));
+                Ok(object)
+            }
             Self::Unusable { error, .. } => Err(error.clone()),
         }
     }
@@ -137,6 +159,12 @@ impl Payload {
                 header.iter().for_each(|name| part(name.as_bytes()));
                 fields.iter().for_each(|field| part(field));
             }
+            Self::Tagged { record, member, about } => {
+                part(b"tagged");
+                part(member.as_bytes());
+                part(about);
+                part(&record.to_bytes());
+            }
             Self::Unusable { bytes, .. } => {
                 part(b"unusable");
                 part(bytes);
@@ -159,6 +187,11 @@ impl Payload {
         match (parts.first()?.as_ref(), parts.get(1..)?) {
             (b"json" | b"unusable", [content]) => Some(Self::Json(content.clone())),
             (b"key_value", [content]) => Some(Self::KeyValue(content.clone())),
+            (b"tagged", [member, about, record]) => Some(Self::Tagged {
+                record: Box::new(Self::from_bytes(record)?),
+                member: CompactString::new(std::str::from_utf8(member).ok()?),
+                about: about.clone(),
+            }),
             (b"csv", [count, cells @ ..]) => {
                 let count = usize::try_from(u64::from_be_bytes(count.as_ref().try_into().ok()?)).ok()?;
                 let names = cells.get(..count)?.iter();

@@ -78,12 +78,14 @@ pub struct BatchConfig {
     pub records: usize,
     /// The most bytes of a batch; one larger record travels alone.
     pub bytes: usize,
+    /// Milliseconds that the first record of a batch waits for others, where records come one by one (queues, streams).
+    pub wait_ms: u64,
 }
 
 impl Default for BatchConfig {
     fn default() -> Self {
         // Enough rows that a commit's fsync is small change, few enough that several batches fit in memory.
-        Self { records: 20_000, bytes: 8 * 1024 * 1024 }
+        Self { records: 20_000, bytes: 8 * 1024 * 1024, wait_ms: 200 }
     }
 }
 

@@ -7,12 +7,12 @@ use std::io::{self, IsTerminal};
 use std::path::Path;
 use std::sync::Arc;
 
-use async_trait::async_trait;
 use cloakroom_connect::sources;
 use cloakroom_core::error::safe_path;
 use cloakroom_core::{Cloak, Object, Record, Value};
 use cloakroom_pipeline::config::Template;
-use cloakroom_pipeline::{ConnectorError, Delivery, Ledger};
+use cloakroom_pipeline::sink::NoLedger;
+use cloakroom_pipeline::{ConnectorError, Delivery};
 use serde::Serialize;
 use serde_json::json;
 
@@ -28,9 +28,9 @@ pub(crate) async fn plan(options: PlanOptions) -> Result<u8, Failure> {
     // A sample that is not there is a mistake of whoever typed its name, like a policy that is not there.
     let usage = |error: ConnectorError| Failure::new(2, format!("sample: {error}"));
     let config = sources::file::Config { path: Template::literal(&options.sample) };
-    let mut source = sources::file::build(&config, &old.source_context()?).map_err(usage)?;
-    source.open(&mut Nothing).await.map_err(usage)?;
-    while let Some(batch) = source.next_batch().await.map_err(usage)? {
+    let mut source = sources::file::build(&config, &old.source_context(true)?).map_err(usage)?;
+    source.open(&mut NoLedger).await.map_err(usage)?;
+    while let Some(batch) = source.next_batch(&mut NoLedger).await.map_err(usage)? {
         batch.deliveries.iter().for_each(|delivery| plan.record(delivery));
     }
     if plan.records.read == 0 {
@@ -43,16 +43,6 @@ pub(crate) async fn plan(options: PlanOptions) -> Result<u8, Failure> {
         plan.show(&options.old, &options.new);
     }
     Ok(u8::from(uncovers))
-}
-
-/// No ledger: a sample is read from its beginning.
-struct Nothing;
-
-#[async_trait]
-impl Ledger for Nothing {
-    async fn position(&mut self, _: &str) -> Result<Option<String>, ConnectorError> {
-        Ok(None)
-    }
 }
 
 /// One line of the result.

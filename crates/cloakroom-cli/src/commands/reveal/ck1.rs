@@ -13,6 +13,7 @@ use cloakroom_pipeline::audit::{Action, AuditText, Outcome, Refusal, RequestId};
 use cloakroom_pipeline::config::BatchConfig;
 use cloakroom_pipeline::reveal::approval::{Approval, Asked};
 use cloakroom_pipeline::reveal::{Counter, Demand, Handed, Stopped};
+use cloakroom_pipeline::sink::NoLedger;
 
 use super::open_lines;
 use crate::args::{RevealOptions, ShownLevel};
@@ -23,7 +24,7 @@ use crate::registry::sink_context;
 use crate::trail::Trail;
 
 /// Records that are opened together: on record with one wait for the disk.
-const BATCH: BatchConfig = BatchConfig { records: 1_000, bytes: 1024 * 1024 };
+const BATCH: BatchConfig = BatchConfig { records: 1_000, bytes: 1024 * 1024, wait_ms: 0 };
 /// Records that a look-up gives at most; somebody with more is exported.
 const MOST_FOUND: usize = 10_000;
 /// Values that do not open and are reported one by one.
@@ -58,7 +59,7 @@ pub(super) async fn reveal(
     match from_file {
         Some(path) => {
             let (mut source, limits) = open_lines(&path, BATCH).await?;
-            while let Some(batch) = source.next_batch().await? {
+            while let Some(batch) = source.next_batch(&mut NoLedger).await? {
                 let records = batch.deliveries.into_iter().map(|delivery| delivery.payload.decode(limits));
                 report.records(&mut counter, records, record.is_some().then_some(&wanted).and_then(Option::as_ref))?;
             }

@@ -8,6 +8,7 @@ use cloakroom_core::value::{Object, Value};
 use cloakroom_core::{RecordError, RecordErrorKind};
 use cloakroom_pipeline::audit::{Action, AuditText, Event, Level, Outcome, Refusal};
 use cloakroom_pipeline::documents::{BATCH, Documents, Opened, master_key};
+use cloakroom_pipeline::sink::NoLedger;
 use cloakroom_pipeline::{ConnectorError, ErrorKind};
 
 use super::open_lines;
@@ -27,7 +28,7 @@ pub(super) async fn reveal(
     let mut refused = 0;
     let mut text = Vec::new();
     loop {
-        let opened = match documents.next().await {
+        let opened = match documents.next(&mut NoLedger).await {
             Ok(Some(opened)) => opened,
             Ok(None) => break,
             Err(error) => {

@@ -29,9 +29,9 @@ use cloakroom_pipeline::source::Progress;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use crate::context::SinkContext;
 use crate::tls::TlsConfig;
 use bulk::Bulk;
+use cloakroom_pipeline::context::SinkContext;
 use ledger::EsLedger;
 use server::Server;
 

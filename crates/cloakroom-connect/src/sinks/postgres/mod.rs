@@ -29,8 +29,8 @@ use self::connect::{Connector, pg_error};
 use self::encode::Encoded;
 use self::ledger::PgLedger;
 use self::table::{Table, TableName};
-use crate::context::SinkContext;
 use crate::tls::TlsConfig;
+use cloakroom_pipeline::context::SinkContext;
 
 /// A PostgreSQL table.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]

@@ -29,7 +29,7 @@ use cloakroom_pipeline::state::sqlite_error;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use crate::context::SinkContext;
+use cloakroom_pipeline::context::SinkContext;
 use session::Session;
 
 /// Where records go, and what may be made there.

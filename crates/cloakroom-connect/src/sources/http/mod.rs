@@ -42,8 +42,8 @@ use reqwest::{StatusCode, Url};
 
 pub use config::{Auth, BasicAuth, Config, CursorConfig, HeaderAuth, PageConfig, Pagination};
 
-use crate::context::SourceContext;
-use crate::prefetch::{Prefetch, Producer, gone};
+use cloakroom_pipeline::context::SourceContext;
+use cloakroom_pipeline::prefetch::{Prefetch, Producer, gone};
 use items::{Cutter, Page};
 use pagination::Plan;
 use request::{Answer, Api};
@@ -199,7 +199,7 @@ impl Source for HttpSource {
         Ok(())
     }
 
-    async fn next_batch(&mut self) -> Result<Option<Batch>, ConnectorError> {
+    async fn next_batch(&mut self, _: &mut dyn Ledger) -> Result<Option<Batch>, ConnectorError> {
         match &mut self.batches {
             Some(batches) => batches.next().await,
             None => Err(ConnectorError::new(ErrorKind::Internal, "the HTTP source was not opened")),

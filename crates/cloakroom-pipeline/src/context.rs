@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
+use crate::config::BatchConfig;
+use crate::retry::RetryConfig;
 use cloakroom_core::Policy;
 use cloakroom_crypto::PseudonymKey;
-use cloakroom_pipeline::config::BatchConfig;
-use cloakroom_pipeline::retry::RetryConfig;
 
 /// For building a source.
 #[derive(Clone)]
@@ -19,6 +19,8 @@ pub struct SourceContext {
     /// Makes keyed fingerprints of content, where a source has no ids of its own. Keyed, because a plain
     /// hash of a short record could be reversed by trying.
     pub fingerprint: Arc<PseudonymKey>,
+    /// Take what is there now and end: for sources that never end by themselves.
+    pub once: bool,
 }
 
 /// For building a sink.

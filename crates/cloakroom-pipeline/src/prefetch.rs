@@ -4,8 +4,8 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use cloakroom_pipeline::error::{ConnectorError, ErrorKind};
-use cloakroom_pipeline::source::Batch;
+use crate::error::{ConnectorError, ErrorKind};
+use crate::source::Batch;
 use tokio::sync::mpsc;
 
 /// Batches that wait at most. Together with the run loop's own bound this limits memory.

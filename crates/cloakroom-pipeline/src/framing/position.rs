@@ -3,17 +3,17 @@
 use std::fmt;
 use std::io::Read;
 
+use crate::error::ConnectorError;
 use cloakroom_crypto::PseudonymKey;
-use cloakroom_pipeline::error::ConnectorError;
 
-use super::reader::Input;
+use super::input::Input;
 
 /// Bytes of the last record that its fingerprint covers.
 pub(super) const SAMPLE: usize = 4096;
 
-/// A position: `<end>:<number>:<start of the sample>:<its length>:<its fingerprint>`.
+/// Where a file was read to: `<end>:<number>:<start of the sample>:<its length>:<its fingerprint>`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Position {
+pub struct Position {
     /// Byte offset after the last record (and its separator).
     pub(super) end: u64,
     /// The last record's line, row or element number.
@@ -24,7 +24,9 @@ pub(super) struct Position {
 }
 
 impl Position {
-    pub(super) fn start() -> Self {
+    /// The beginning.
+    #[must_use]
+    pub fn start() -> Self {
         Self { end: 0, number: 0, start: 0, length: 0, fingerprint: String::new() }
     }
 
@@ -34,7 +36,9 @@ impl Position {
         Self { end, number, start, length: sample.len() as u64, fingerprint: fingerprint(sample, key) }
     }
 
-    pub(super) fn parse(text: &str) -> Option<Self> {
+    /// Reads what [`ToString`] wrote; `None` when it is something else.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
         let mut parts = text.splitn(5, ':');
         let mut number = || parts.next()?.parse().ok();
         let (end, count, start, length) = (number()?, number()?, number()?, number()?);
@@ -42,7 +46,10 @@ impl Position {
     }
 
     /// True when the record before this position is still there.
-    pub(super) fn still_holds(&self, input: &Input, key: &PseudonymKey) -> Result<bool, ConnectorError> {
+    ///
+    /// # Errors
+    /// When the input cannot be read.
+    pub fn still_holds(&self, input: &Input, key: &PseudonymKey) -> Result<bool, ConnectorError> {
         if self.length > SAMPLE as u64 {
             return Ok(false);
         }

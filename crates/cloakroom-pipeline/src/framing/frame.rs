@@ -3,13 +3,13 @@
 use std::io::{self, Read};
 use std::sync::Arc;
 
+use crate::error::{ConnectorError, ErrorKind};
 use bytes::{Bytes, BytesMut};
 use cloakroom_core::decode::frame::{ArrayFramer, Element};
 use cloakroom_core::{CompactString, Format, Limits, Payload, RecordError, RecordErrorKind};
-use cloakroom_pipeline::error::{ConnectorError, ErrorKind};
 
+use super::input::Input;
 use super::position::{Position, SAMPLE};
-use super::reader::Input;
 
 /// Bytes read at a time: large enough that system calls do not count, small enough for the cache.
 const BLOCK: usize = 256 * 1024;

@@ -1,0 +1,124 @@
+//! Bytes that records are cut out of: sees through gzip and zstd, and goes to an offset.
+
+use std::cell::RefCell;
+use std::io::{self, BufReader, Read};
+
+use crate::error::ConnectorError;
+
+/// Reads bytes.
+pub type Reader = Box<dyn Read + Send>;
+
+/// Where bytes are kept: a file, an object.
+pub trait Content: Send + Sync {
+    /// Opens the bytes from an offset on; an offset beyond the end gives nothing to read. What can be read only once (a
+    /// stream) is opened once, at 0.
+    ///
+    /// # Errors
+    /// As the place that keeps them says.
+    fn open_at(&self, offset: u64) -> io::Result<Reader>;
+
+    /// How many bytes there are; `None` for what can be read only once.
+    fn length(&self) -> Option<u64>;
+
+    /// An error while reading, with the name of what is read.
+    fn error(&self, error: &io::Error) -> ConnectorError;
+}
+
+/// How the bytes are compressed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Compression {
+    None,
+    Gzip,
+    Zstd,
+}
+
+/// Content whose first bytes were looked at.
+pub struct Input {
+    content: Box<dyn Content>,
+    compression: Compression,
+    /// A stream from its first byte, until it is taken.
+    stream: RefCell<Option<Reader>>,
+}
+
+impl Input {
+    /// Opens the content and looks at its first bytes. For streams this may wait.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn open(content: Box<dyn Content>) -> Result<Self, ConnectorError> {
+        let failed = |error: io::Error| content.error(&error);
+        let mut reader = content.open_at(0).map_err(failed)?;
+        let mut head = Vec::new();
+        reader.by_ref().take(4).read_to_end(&mut head).map_err(failed)?;
+        let compression = match head[..] {
+            [0x1F, 0x8B, ..] => Compression::Gzip,
+            [0x28, 0xB5, 0x2F, 0xFD] => Compression::Zstd,
+            _ => Compression::None,
+        };
+        let stream: Option<Reader> = match content.length() {
+            Some(_) => None,
+            None => Some(Box::new(io::Cursor::new(head).chain(reader))),
+        };
+        Ok(Self { content, compression, stream: RefCell::new(stream) })
+    }
+
+    /// The length in bytes of records, when it is known: not for what is compressed.
+    #[must_use]
+    pub fn plain_length(&self) -> Option<u64> {
+        self.content.length().filter(|_| self.compression == Compression::None)
+    }
+
+    /// True for what can be read only once: a pipe, a terminal.
+    pub(super) fn is_stream(&self) -> bool {
+        self.content.length().is_none()
+    }
+
+    /// Size and compression, in words.
+    #[must_use]
+    pub fn describe(&self) -> String {
+        let how = match self.compression {
+            Compression::None => "",
+            Compression::Gzip => ", gzip",
+            Compression::Zstd => ", zstd",
+        };
+        self.content.length().map_or_else(|| "a stream".to_owned(), |length| format!("{length} bytes{how}"))
+    }
+
+    /// A reader that stands at an offset of the decompressed content; `None` when it is shorter. A stream
+    /// is given out once.
+    pub(super) fn reader_at(&self, offset: u64) -> Result<Option<Reader>, ConnectorError> {
+        let failed = |error: io::Error| self.content.error(&error);
+        let raw = match self.content.length() {
+            None => match self.stream.borrow_mut().take() {
+                Some(stream) => stream,
+                None => return Ok(None),
+            },
+            Some(length) if self.compression == Compression::None => {
+                if length < offset {
+                    return Ok(None);
+                }
+                return self.content.open_at(offset).map_err(failed).map(Some);
+            }
+            Some(_) => self.content.open_at(0).map_err(failed)?,
+        };
+        let mut reader: Reader = match self.compression {
+            Compression::None => raw,
+            Compression::Gzip => {
+                Box::new(flate2::bufread::MultiGzDecoder::new(BufReader::with_capacity(256 * 1024, raw)))
+            }
+            Compression::Zstd => Box::new(zstd::Decoder::new(raw).map_err(failed)?),
+        };
+        let skipped = io::copy(&mut reader.by_ref().take(offset), &mut io::sink()).map_err(failed)?;
+        Ok((skipped == offset).then_some(reader))
+    }
+
+    /// The content itself, for formats that are read in any order.
+    pub(super) fn content(&self) -> &dyn Content {
+        self.content.as_ref()
+    }
+
+    /// An error while reading, with the name of what is read.
+    pub(super) fn error(&self, error: &io::Error) -> ConnectorError {
+        self.content.error(error)
+    }
+}
