@@ -47,6 +47,8 @@ pub enum RecordErrorKind {
     UnknownColumn,
     /// A field that the policy does not list, where `unlisted: reject` stands.
     UnlistedField,
+    /// The rest of a file or object cannot be read: damaged, changed, gone.
+    Unreadable,
     /// A number or text that the sink's type cannot hold without changing it.
     Unrepresentable,
     /// A value of another type than the policy says.
@@ -76,6 +78,7 @@ impl RecordErrorKind {
             Self::TooLong => "text too long",
             Self::UnknownColumn => "unknown column",
             Self::UnlistedField => "unlisted field",
+            Self::Unreadable => "source cannot be read",
             Self::Unrepresentable => "value cannot be kept exactly",
             Self::WrongType => "wrong type",
         }

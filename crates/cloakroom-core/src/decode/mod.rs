@@ -29,13 +29,15 @@ pub enum Format {
     Csv,
     /// Blocks of `key=value` lines, separated by an empty line. Every value is text.
     KeyValue,
+    /// Apache Parquet: files and objects of rows.
+    Parquet,
 }
 
 impl Format {
     /// True when values carry no types of their own, so that the policy's types say how to read them.
     #[must_use]
     pub fn is_textual(self) -> bool {
-        !matches!(self, Self::Json)
+        matches!(self, Self::Csv | Self::KeyValue)
     }
 }
 

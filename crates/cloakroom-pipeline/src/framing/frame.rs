@@ -9,6 +9,7 @@ use cloakroom_core::decode::frame::{ArrayFramer, Element};
 use cloakroom_core::{CompactString, Format, Limits, Payload, RecordError, RecordErrorKind};
 
 use super::input::Input;
+use super::parquet;
 use super::position::{Position, SAMPLE};
 
 /// Bytes read at a time: large enough that system calls do not count, small enough for the cache.
@@ -45,8 +46,12 @@ pub(super) fn frame(
     from: &Position,
     out: &mut dyn Receive,
 ) -> Result<(), ConnectorError> {
+    if format == Format::Parquet {
+        return parquet::rows(input, from, out);
+    }
     let Some(mut reader) = input.reader_at(from.end)? else { return Ok(()) };
     match format {
+        Format::Parquet => Ok(()),
         Format::Csv => csv_rows(input, reader, from, out),
         Format::KeyValue => {
             lines(input, reader, from, &mut Blocks { number: from.number, ..Blocks::default() }, limits, out)

@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 use std::io::{self, BufReader, Read};
+use std::sync::Arc;
 
 use crate::error::ConnectorError;
 
@@ -16,6 +17,15 @@ pub trait Content: Send + Sync {
     /// # Errors
     /// As the place that keeps them says.
     fn open_at(&self, offset: u64) -> io::Result<Reader>;
+
+    /// Opens so many bytes from an offset on: for what is read here and there. Content that is far away asks for no more
+    /// than these.
+    ///
+    /// # Errors
+    /// As the place that keeps them says.
+    fn read_range(&self, offset: u64, length: u64) -> io::Result<Reader> {
+        Ok(Box::new(self.open_at(offset)?.take(length)))
+    }
 
     /// How many bytes there are; `None` for what can be read only once.
     fn length(&self) -> Option<u64>;
@@ -34,10 +44,11 @@ enum Compression {
 
 /// Content whose first bytes were looked at.
 pub struct Input {
-    content: Box<dyn Content>,
+    content: Arc<dyn Content>,
     compression: Compression,
-    /// A stream from its first byte, until it is taken.
-    stream: RefCell<Option<Reader>>,
+    /// What was opened for the look, from its first byte, until it is taken: a stream has nothing else, and an object is not
+    /// asked for twice.
+    opened: RefCell<Option<Reader>>,
 }
 
 impl Input {
@@ -45,7 +56,7 @@ impl Input {
     ///
     /// # Errors
     /// When it cannot be read.
-    pub fn open(content: Box<dyn Content>) -> Result<Self, ConnectorError> {
+    pub fn open(content: Arc<dyn Content>) -> Result<Self, ConnectorError> {
         let failed = |error: io::Error| content.error(&error);
         let mut reader = content.open_at(0).map_err(failed)?;
         let mut head = Vec::new();
@@ -55,11 +66,8 @@ impl Input {
             [0x28, 0xB5, 0x2F, 0xFD] => Compression::Zstd,
             _ => Compression::None,
         };
-        let stream: Option<Reader> = match content.length() {
-            Some(_) => None,
-            None => Some(Box::new(io::Cursor::new(head).chain(reader))),
-        };
-        Ok(Self { content, compression, stream: RefCell::new(stream) })
+        let opened: Reader = Box::new(io::Cursor::new(head).chain(reader));
+        Ok(Self { content, compression, opened: RefCell::new(Some(opened)) })
     }
 
     /// The length in bytes of records, when it is known: not for what is compressed.
@@ -88,18 +96,15 @@ impl Input {
     /// is given out once.
     pub(super) fn reader_at(&self, offset: u64) -> Result<Option<Reader>, ConnectorError> {
         let failed = |error: io::Error| self.content.error(&error);
-        let raw = match self.content.length() {
-            None => match self.stream.borrow_mut().take() {
-                Some(stream) => stream,
-                None => return Ok(None),
-            },
-            Some(length) if self.compression == Compression::None => {
-                if length < offset {
-                    return Ok(None);
-                }
-                return self.content.open_at(offset).map_err(failed).map(Some);
-            }
-            Some(_) => self.content.open_at(0).map_err(failed)?,
+        if offset > 0
+            && let Some(length) = self.plain_length()
+        {
+            return if length < offset { Ok(None) } else { self.content.open_at(offset).map_err(failed).map(Some) };
+        }
+        let raw = match self.opened.borrow_mut().take() {
+            Some(opened) => opened,
+            None if self.is_stream() => return Ok(None),
+            None => self.content.open_at(0).map_err(failed)?,
         };
         let mut reader: Reader = match self.compression {
             Compression::None => raw,
@@ -113,8 +118,8 @@ impl Input {
     }
 
     /// The content itself, for formats that are read in any order.
-    pub(super) fn content(&self) -> &dyn Content {
-        self.content.as_ref()
+    pub(super) fn content(&self) -> Arc<dyn Content> {
+        Arc::clone(&self.content)
     }
 
     /// An error while reading, with the name of what is read.

@@ -8,6 +8,7 @@
 
 mod frame;
 mod input;
+mod parquet;
 mod position;
 
 use std::sync::Arc;

@@ -3,6 +3,7 @@
 use std::fs::{self, File};
 use std::io::{self, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use cloakroom_pipeline::error::ConnectorError;
 use cloakroom_pipeline::framing::{Content, Input, Reader};
@@ -39,7 +40,7 @@ impl Origin {
                 Some(metadata.len())
             }
         };
-        Input::open(Box::new(Opened { origin: self, length }))
+        Input::open(Arc::new(Opened { origin: self, length }))
     }
 
     /// An input error with the file's name.
