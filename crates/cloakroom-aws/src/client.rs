@@ -9,6 +9,7 @@ use std::time::Duration;
 use aws_config::retry::RetryConfig;
 use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
+use aws_credential_types::Credentials;
 use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
 use cloakroom_pipeline::error::ConnectorError;
 
@@ -34,6 +35,25 @@ pub struct ClientConfig {
     pub endpoint: Option<String>,
     /// The profile of credentials (default: `AWS_PROFILE`, else `default`).
     pub profile: Option<String>,
+    /// The address is an emulator's on this machine, which takes any region and any credentials. Where the environment names
+    /// none, they are [`EMULATED_REGION`] and a key called `test`, and nobody else is asked for them.
+    pub emulated: bool,
+}
+
+/// The region that an emulator is told when none is known.
+pub const EMULATED_REGION: &str = "us-east-1";
+/// Its key, and the secret of it.
+const EMULATED_KEY: &str = "test";
+
+/// Timeouts for calls whose answer the service may hold back for so long: long polls.
+#[must_use]
+pub(crate) fn patient(wait: Duration) -> TimeoutConfig {
+    let attempt = wait + Duration::from_secs(10);
+    TimeoutConfig::builder()
+        .connect_timeout(CONNECT)
+        .operation_attempt_timeout(attempt)
+        .operation_timeout(attempt + CALL)
+        .build()
 }
 
 /// What the client of any service is made of. Calls nothing, but may ask the machine for its region.
@@ -60,6 +80,15 @@ pub async fn sdk_config(config: &ClientConfig) -> Result<SdkConfig, ConnectorErr
     }
     if let Some(profile) = &config.profile {
         loader = loader.profile_name(profile);
+    }
+    let set = |name: &str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
+    if config.emulated && config.profile.is_none() && !set("AWS_PROFILE") {
+        if !set("AWS_ACCESS_KEY_ID") {
+            loader = loader.credentials_provider(Credentials::new(EMULATED_KEY, EMULATED_KEY, None, None, "emulator"));
+        }
+        if config.region.is_none() && !set("AWS_REGION") && !set("AWS_DEFAULT_REGION") {
+            loader = loader.region(Region::from_static(EMULATED_REGION));
+        }
     }
     let sdk = loader.load().await;
     if sdk.region().is_none() {
@@ -89,7 +118,8 @@ fn check(endpoint: &str) -> Result<(), ConnectorError> {
     Ok(())
 }
 
-fn is_here(rest: &str) -> bool {
+/// True for `host[:port][/path]` on this machine.
+pub(crate) fn is_here(rest: &str) -> bool {
     ["localhost", "127.0.0.1", "[::1]"]
         .iter()
         .any(|host| rest.strip_prefix(host).is_some_and(|rest| rest.is_empty() || rest.starts_with([':', '/'])))

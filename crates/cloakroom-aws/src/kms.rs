@@ -60,7 +60,7 @@ impl Provider for AwsKms {
             return Err(ConnectorError::configuration("a KMS key is named by its id, its ARN or alias/NAME"));
         }
         let Settings { region, endpoint, .. } = settings.clone();
-        let sdk = sdk_config(&ClientConfig { region, endpoint, profile: None }).await?;
+        let sdk = sdk_config(&ClientConfig { region, endpoint, ..ClientConfig::default() }).await?;
         // The key is in this region, wherever the next program runs.
         settings.region = sdk.region().map(ToString::to_string);
         Ok(Arc::new(Kms::new(settings, &sdk)))

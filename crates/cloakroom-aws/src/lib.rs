@@ -4,7 +4,9 @@
 //! their failures mean to us. Then one file for each thing that a service does here:
 //!
 //! * [`kms`]: root keys in a key file, wrapped by a KMS key.
+//! * [`sqs`]: records from a queue.
 
 pub mod client;
 mod error;
 pub mod kms;
+pub mod sqs;
