@@ -9,4 +9,5 @@
 pub mod client;
 mod error;
 pub mod kms;
+pub mod s3;
 pub mod sqs;

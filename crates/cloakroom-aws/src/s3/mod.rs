@@ -27,6 +27,7 @@ use aws_sdk_s3::Client;
 use aws_sdk_s3::config::{Builder, StalledStreamProtectionConfig};
 use bytes::Bytes;
 use cloakroom_core::{CompactString, Payload, Place, RecordError, RecordErrorKind, RecordId};
+use cloakroom_pipeline::config::Template;
 use cloakroom_pipeline::context::SourceContext;
 use cloakroom_pipeline::error::{ConnectorError, ErrorKind};
 use cloakroom_pipeline::framing::Position;
@@ -36,8 +37,9 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use tokio::sync::mpsc;
 
-use crate::client::{ClientConfig, sdk_config};
-use crate::sqs::queue::{Message, Queue, QueueConfig};
+use crate::client::{ClientConfig, is_here, sdk_config};
+use crate::sqs::QueueConfig;
+use crate::sqs::queue::{Message, Queue};
 use listing::Listing;
 use notification::Said;
 use object::Pinned;
@@ -50,16 +52,16 @@ pub struct Config {
     /// The queue to which S3 sends its notifications: its own events, as they are, through SNS or through EventBridge.
     pub queue: Option<QueueConfig>,
     /// The bucket. With `queue`, notifications about others become dead letters.
-    pub bucket: Option<String>,
+    pub bucket: Option<Template>,
     /// How names of objects begin that are read. With `queue`, notifications about others become dead letters.
     #[serde(default)]
     pub prefix: String,
     /// The bucket's region (default: `AWS_REGION`, else the profile's).
-    pub region: Option<String>,
+    pub region: Option<Template>,
     /// Another address of S3: a VPC endpoint, an emulator.
-    pub endpoint: Option<String>,
+    pub endpoint: Option<Template>,
     /// The profile of credentials (default: `AWS_PROFILE`, else `default`).
-    pub profile: Option<String>,
+    pub profile: Option<Template>,
     /// The bucket's name is part of the path and not of the host name (default: when there is an `endpoint`).
     pub path_style: Option<bool>,
     /// Objects read at the same time. Each needs memory for a batch.
@@ -173,8 +175,11 @@ struct S3Source {
 
 impl S3Source {
     async fn connect(&self) -> Result<Client, ConnectorError> {
-        let Config { region, endpoint, profile, path_style, .. } = self.config.clone();
-        let sdk = sdk_config(&ClientConfig { region, endpoint: endpoint.clone(), profile }).await?;
+        let Config { region, endpoint, profile, path_style, .. } = &self.config;
+        let plain = |text: &Option<Template>| text.as_ref().map(Template::resolve_plain).transpose();
+        let (region, endpoint, profile) = (plain(region)?, plain(endpoint)?, plain(profile)?);
+        let emulated = endpoint.as_deref().is_some_and(|url| url.strip_prefix("http://").is_some_and(is_here));
+        let sdk = sdk_config(&ClientConfig { region, endpoint: endpoint.clone(), profile, emulated }).await?;
         let config = Builder::from(&sdk)
             .force_path_style(path_style.unwrap_or(endpoint.is_some()))
             // A sink that is slow makes us read slowly, which is no fault of S3's; `object` has a limit of its own.
@@ -183,10 +188,16 @@ impl S3Source {
         Ok(Client::from_conf(config))
     }
 
-    fn listing(&self, client: &Client) -> Option<Listing> {
-        let Config { bucket, prefix, queue, .. } = &self.config;
-        let bucket = bucket.clone().filter(|_| queue.is_none())?;
-        Some(Listing::new(client.clone(), bucket, prefix.clone(), self.context.retry))
+    /// The bucket that the configuration names.
+    fn bucket(&self) -> Result<Option<String>, ConnectorError> {
+        self.config.bucket.as_ref().map(Template::resolve_plain).transpose()
+    }
+
+    /// A walk through the bucket, unless notifications say what is read.
+    fn listing(&self, client: &Client) -> Result<Option<Listing>, ConnectorError> {
+        let bucket = self.bucket()?.filter(|_| self.config.queue.is_none());
+        let listing = |bucket| Listing::new(client.clone(), bucket, self.config.prefix.clone(), self.context.retry);
+        Ok(bucket.map(listing))
     }
 
     /// Begins with what waits: asks the ledger where to go on. When this future is dropped, it still waits.
@@ -215,9 +226,11 @@ impl S3Source {
             }
             Some(Arrival::Unusable { message, why }) => {
                 let Some(queue) = &self.queue else { return Ok(None) };
-                let id = RecordId { partition: queue.partition(), position: Place::Id(Arc::clone(&message.id)) };
+                let id =
+                    RecordId { partition: Arc::clone(queue.partition()), position: Place::Id(Arc::clone(&message.id)) };
                 self.given.push_back(Given::Message(message.id));
-                let payload = Payload::Unusable { bytes: Bytes::from(message.body), error: why };
+                let payload =
+                    Payload::Unusable { bytes: Bytes::from(message.received.body.unwrap_or_default()), error: why };
                 Ok(Some(Batch { progress: Progress::Ids, deliveries: vec![Delivery { id, payload }] }))
             }
             None => Ok(None),
@@ -328,6 +341,18 @@ impl S3Source {
         Ok(())
     }
 
+    /// True when what waits may begin: there is room, and nobody here is at the same object, whose end the ledger does not
+    /// know yet.
+    fn can_begin(&self) -> bool {
+        match &self.waiting {
+            Some(Arrival::Object { pinned, .. }) => {
+                let name = pinned.name();
+                self.reading < self.config.objects && !self.objects.values().any(|object| *object.partition == name)
+            }
+            waiting => waiting.is_some(),
+        }
+    }
+
     /// True when nothing arrives any more and nothing is being read.
     fn is_over(&self) -> bool {
         self.arriving.is_none() && self.waiting.is_none() && self.reading == 0
@@ -339,13 +364,20 @@ impl Source for S3Source {
     async fn open(&mut self, _: &mut dyn Ledger) -> Result<(), ConnectorError> {
         let client = self.connect().await.map_err(|error| error.context("s3"))?;
         let (send, arriving) = mpsc::channel(1);
-        match self.listing(&client) {
+        match self.listing(&client)? {
             Some(listing) => drop(tokio::spawn(list(listing, send))),
             None => {
                 if let Some(config) = &self.config.queue {
-                    let queue = Queue::open(config).await.map_err(|error| error.context("s3"))?;
-                    let wanted = Wanted { bucket: self.config.bucket.clone(), prefix: self.config.prefix.clone() };
-                    tokio::spawn(listen(queue.clone(), client.clone(), wanted, self.context.clone(), send));
+                    let queue = Queue::open(config, self.context.retry).await.map_err(|error| error.context("s3"))?;
+                    let listening = Listening {
+                        queue: queue.clone(),
+                        client: client.clone(),
+                        bucket: self.bucket()?,
+                        prefix: self.config.prefix.clone(),
+                        once: self.context.once,
+                        send,
+                    };
+                    queue.spawn(listening.listen());
                     self.queue = Some(queue);
                 }
             }
@@ -358,7 +390,7 @@ impl Source for S3Source {
     async fn next_batch(&mut self, ledger: &mut dyn Ledger) -> Result<Option<Batch>, ConnectorError> {
         loop {
             self.delete_finished().await?;
-            if self.waiting.is_some() && self.reading < self.config.objects {
+            if self.can_begin() {
                 if let Some(batch) = self.begin(ledger).await? {
                     return Ok(Some(batch));
                 }
@@ -384,6 +416,8 @@ impl Source for S3Source {
                         None => self.arriving = None,
                     }
                 }
+                // An object waits until what was given out of it is settled.
+                else => std::future::pending().await,
             }
         }
     }
@@ -422,6 +456,7 @@ impl Source for S3Source {
 
     async fn close(&mut self) -> Result<(), ConnectorError> {
         self.arriving = None;
+        self.waiting = None;
         for object in self.objects.values() {
             object.stop.store(true, Ordering::Relaxed);
         }
@@ -441,9 +476,12 @@ impl Source for S3Source {
 
     async fn check(&mut self) -> Result<String, ConnectorError> {
         let client = self.connect().await?;
-        match (self.listing(&client), &self.config.queue) {
+        match (self.listing(&client)?, &self.config.queue) {
             (Some(mut listing), _) => listing.check().await,
-            (None, Some(config)) => Queue::look(config).await.map(|queue| format!("notifications from {queue}")),
+            (None, Some(config)) => {
+                let queue = Queue::open(config, self.context.retry).await?;
+                Ok(format!("notifications from {}, about {} waiting", queue.partition(), queue.facts().depth.visible))
+            }
             (None, None) => Ok(String::new()),
         }
     }
@@ -467,5 +505,83 @@ async fn list(mut listing: Listing, send: mpsc::Sender<Result<Arrival, Connector
         if send.send(arrival).await.is_err() || failed {
             return;
         }
+    }
+}
+
+/// Receives notifications, and sends what they tell about.
+struct Listening {
+    queue: Queue,
+    client: Client,
+    bucket: Option<String>,
+    prefix: String,
+    once: bool,
+    send: mpsc::Sender<Result<Arrival, ConnectorError>>,
+}
+
+/// Seconds of an empty poll after which a run that only takes what is there asks whether the queue is empty.
+const LAST_POLL_S: i32 = 2;
+/// Such polls at most: a queue's own count of its messages lags behind.
+const LAST_POLLS: u32 = 5;
+
+impl Listening {
+    async fn listen(self) {
+        if let Err(error) = self.receive().await {
+            // Nobody listens: the run has ended.
+            let _ = self.send.send(Err(error.context("s3"))).await;
+        }
+    }
+
+    async fn receive(&self) -> Result<(), ConnectorError> {
+        let mut empty = 0;
+        while let Some(messages) = self.queue.receive(self.once.then_some(LAST_POLL_S)).await? {
+            if messages.is_empty() && self.once {
+                empty += 1;
+                if empty >= LAST_POLLS || self.queue.depth().await?.visible == 0 {
+                    return Ok(());
+                }
+            }
+            for message in messages {
+                empty = 0;
+                for arrival in self.arrivals(message).await? {
+                    if self.send.send(Ok(arrival)).await.is_err() {
+                        return Ok(());
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// What a message leads to.
+    async fn arrivals(&self, message: Message) -> Result<Vec<Arrival>, ConnectorError> {
+        let unusable = |message, kind, why: &'static str| {
+            Ok(vec![Arrival::Unusable { message, why: RecordError::new(kind, why) }])
+        };
+        let named = match notification::read(message.received.body().unwrap_or_default()) {
+            Said::Objects(named) => named,
+            Said::Test => Vec::new(),
+            Said::Unknown(why) => return unusable(message, RecordErrorKind::InvalidFormat, why),
+        };
+        let elsewhere = |named: &notification::Named| {
+            self.bucket.as_ref().is_some_and(|bucket| *bucket != named.bucket) || !named.key.starts_with(&self.prefix)
+        };
+        if named.iter().any(elsewhere) {
+            let why = "it is about an object outside of the bucket and prefix that are read";
+            return unusable(message, RecordErrorKind::InvalidFormat, why);
+        }
+        let notice = Arc::clone(&message.id);
+        let mut arrivals = vec![Arrival::Notice { message, objects: named.len() }];
+        for named in named {
+            match Pinned::of(&self.client, named).await? {
+                Some(pinned) => arrivals.push(Arrival::Object { pinned, notice: Some(Arc::clone(&notice)) }),
+                None => {
+                    let Some(Arrival::Notice { message, .. }) = arrivals.into_iter().next() else {
+                        return Ok(Vec::new());
+                    };
+                    return unusable(message, RecordErrorKind::Unreadable, object::Gone::Removed.why());
+                }
+            }
+        }
+        Ok(arrivals)
     }
 }

@@ -149,10 +149,8 @@ mod tests {
 
     #[test]
     fn events_of_s3() {
-        let expected = vec![
-            object("in", "a/b c dé+.jsonl", Some("abc"), Some("v1")),
-            object("in", "big", Some("d-2"), None),
-        ];
+        let expected =
+            vec![object("in", "a/b c dé+.jsonl", Some("abc"), Some("v1")), object("in", "big", Some("d-2"), None)];
         assert_eq!(read(PLAIN), Said::Objects(expected));
         let test = r#"{"Service":"Amazon S3","Event":"s3:TestEvent","Bucket":"in"}"#;
         assert_eq!(read(test), Said::Test);
@@ -169,7 +167,8 @@ mod tests {
 
     #[test]
     fn events_through_sns() {
-        let wrap = |text: &str| serde_json::json!({"Type": "Notification", "TopicArn": "t", "Message": text}).to_string();
+        let wrap =
+            |text: &str| serde_json::json!({"Type": "Notification", "TopicArn": "t", "Message": text}).to_string();
         assert_eq!(read(&wrap(PLAIN)), read(PLAIN));
         assert_eq!(read(&wrap(&wrap(PLAIN))), read(PLAIN));
         assert!(matches!(read(&wrap(&wrap(&wrap(PLAIN)))), Said::Unknown(_)));
@@ -177,9 +176,15 @@ mod tests {
 
     #[test]
     fn what_is_no_event_is_not_taken_for_one() {
-        for body in ["", "{}", "[]", "hello", r#"{"Records":[{}]}"#, r#"{"Type":"Notification","Message":"hello"}"#,
-            r#"{"Records":[{"eventName":"ObjectCreated:Put","s3":{"bucket":{"name":"b"},"object":{"key":"%FF"}}}]}"#]
-        {
+        for body in [
+            "",
+            "{}",
+            "[]",
+            "hello",
+            r#"{"Records":[{}]}"#,
+            r#"{"Type":"Notification","Message":"hello"}"#,
+            r#"{"Records":[{"eventName":"ObjectCreated:Put","s3":{"bucket":{"name":"b"},"object":{"key":"%FF"}}}]}"#,
+        ] {
             assert!(matches!(read(body), Said::Unknown(_)), "{body}");
         }
     }

@@ -88,7 +88,9 @@ impl Gone {
     pub(super) fn why(self) -> &'static str {
         match self {
             Self::Removed => "the object was removed before it was read to its end",
-            Self::Replaced => "the object was replaced before it was read to its end; the new one has a notification of its own",
+            Self::Replaced => {
+                "the object was replaced before it was read to its end; the new one has a notification of its own"
+            }
         }
     }
 }

@@ -265,6 +265,13 @@ impl Queue {
         self.inner.release(ids).await
     }
 
+    /// Keeps messages hidden no longer: they come again after their visibility timeout, and how often is for the queue's
+    /// redrive policy to say.
+    pub(crate) fn give_up(&self, ids: &[Arc<str>]) {
+        let mut held = self.inner.held();
+        ids.iter().for_each(|id| held.give_up(id));
+    }
+
     /// True when messages are held.
     pub(crate) fn holds_any(&self) -> bool {
         !self.inner.held().is_empty()

@@ -15,9 +15,9 @@ pub(super) const SAMPLE: usize = 4096;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Position {
     /// Byte offset after the last record (and its separator).
-    pub(super) end: u64,
+    pub end: u64,
     /// The last record's line, row or element number.
-    pub(super) number: u64,
+    pub number: u64,
     start: u64,
     length: u64,
     fingerprint: String,
