@@ -44,7 +44,7 @@ Services:
   opensearch, elasticsearch
   elasticmq         SQS; keeps nothing when it stops
   dynamodb          the main instance keeps nothing, others are on disk
-  localstack        S3 with notifications, Kinesis and more; needs Python 3.12 or later, and npm for Kinesis
+  localstack        S3 with notifications, Kinesis and more; needs Python 3.13 or later, and npm for Kinesis
 
 Environment:
   CLOAKROOM_TEST_PG_BIN     folder with initdb, pg_ctl and postgres to use

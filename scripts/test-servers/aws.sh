@@ -3,8 +3,8 @@
 
 ELASTICMQ=org.elasticmq:elasticmq-server_2.13:1.7.1
 DYNAMODB=com.amazonaws:DynamoDBLocal:2.6.1
-# It does not load without the other three. Version 4.14 is the last that asks for no account.
-PYPI_LOCALSTACK=('localstack-core[runtime]==4.14.0' 'cbor2<5.9' 'pyopenssl<26' service-identity)
+# It does not load without the three behind it; of some there is no wheel. Later versions ask for an account.
+PYPI_LOCALSTACK=('localstack-core[runtime]==4.14.0' 'cbor2<5.9' 'pyopenssl<26' service-identity --only-binary=:none:)
 
 # --- ElasticMQ: SQS ---------------------------------------------------------------------------------------------------
 # In memory; tests make their queues. Its account is 000000000000.
@@ -53,14 +53,14 @@ dynamodb_status() { instance_status dynamodb; }
 dynamodb_env() { instance_env dynamodb CLOAKROOM_TEST_DYNAMODB_URL; }
 
 # --- LocalStack: S3 with notifications, Kinesis and more ---------------------------------------------------------------
-# Needs Python 3.12 or later, and npm for Kinesis. Without them it is left out; the tests that need it say so.
+# Needs Python 3.13 or later, and npm for Kinesis. Without them it is left out; the tests that need it say so.
 
 # With an older Python it starts, says that all is well and answers every call with 500.
 localstack_python() {
     local python pyenv=''
     if have pyenv; then pyenv=$(pyenv root); fi
-    for python in python3.13 python3.12 python3.14 python3 "$pyenv"/versions/3.1[2-9]*/bin/python; do
-        if have "$python" && "$python" -c 'import sys; sys.exit(sys.version_info < (3, 12))' >/dev/null 2>&1; then
+    for python in python3.13 python3.14 python3 "$pyenv"/versions/3.1[3-9]*/bin/python; do
+        if have "$python" && "$python" -c 'import sys; sys.exit(sys.version_info < (3, 13))' >/dev/null 2>&1; then
             command -v "$python"
             return 0
         fi
@@ -74,7 +74,8 @@ localstack_bring() {
     mark="$("$python" --version) ${PYPI_LOCALSTACK[*]}"
     if [[ -s $STATE/localstack/ready && $(cat "$STATE/localstack/ready") == "$mark" ]]; then return 0; fi
     say "localstack: 500 MB; this takes a minute or two"
-    pip_bring localstack "$python" "${PYPI_LOCALSTACK[@]}"
+    # In a subshell: it is a guest that no other service waits for.
+    (pip_bring localstack "$python" "${PYPI_LOCALSTACK[@]}") || return 0
     printf '%s\n' "$mark" >"$STATE/localstack/ready"
 }
 
@@ -106,7 +107,11 @@ localstack_answers() { localstack_call "$1" sqs AmazonSQS.ListQueues 10; }
 
 localstack_start() {
     if ! localstack_python >/dev/null; then
-        say "localstack: no Python 3.12 or later here (Debian: python3; or pyenv install 3.13); left out"
+        say "localstack: left out; it needs Python 3.13 or later (Debian: python3, or pyenv install 3.13)"
+        return 0
+    fi
+    if [[ ! -s $STATE/localstack/ready ]]; then
+        say "localstack: left out; it could not be brought"
         return 0
     fi
     instance_start localstack main

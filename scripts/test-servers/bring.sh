@@ -27,7 +27,7 @@ maven_bring() {
         echo '</dependencies></project>'
     } >"$work/pom.xml"
     (cd "$work" && mvn -q -B -Dstyle.color=never dependency:copy-dependencies -DoutputDirectory=lib -DincludeScope=runtime) >&2 ||
-        die "$service: Maven could not bring it"
+        { rm -rf "$work" && die "$service: Maven could not bring it"; }
     if [[ -n $main ]]; then
         mkdir "$work/source"
         sed "${replace:+s/${replace%%=*}/${replace#*=}/}" "$ROOT/scripts/test-servers/$main" >"$work/source/$main"
@@ -63,7 +63,7 @@ pip_bring() {
     say "$service: bringing $* with pip"
     PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_ROOT_USER_ACTION=ignore \
         "${pip[@]}" install -q --only-binary=:all: --target "$work/packages" "$@" >&2 ||
-        die "$service: pip could not bring $*"
+        { rm -rf "$work" && die "$service: pip could not bring $*"; }
     rm -rf "${STATE:?}/$service" "$work/venv"
     mv "$work" "$STATE/$service"
     chmod 755 "$STATE/$service"

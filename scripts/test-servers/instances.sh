@@ -31,7 +31,7 @@ instance_url() { printf 'http://127.0.0.1:%s\n' "$(instance_get "$1" "$2" port)"
 
 # instance_start KIND NAME [SETTING=VALUE…]; after a kill: the same data, port and settings. `port=…` is the port to take.
 instance_start() {
-    local kind=$1 name=$2 run port pid tries setting settings=()
+    local kind=$1 name=$2 run port pid setting settings=() until=$((SECONDS + 120))
     shift 2
     if instance_running "$kind" "$name"; then
         say "$kind $name: runs already"
@@ -55,7 +55,7 @@ instance_start() {
     (cd "$run" && exec "${COMMAND[@]}" </dev/null >>"$run/server.log" 2>&1) &
     pid=$!
     printf '%s\n' "$pid" >"$run/pid"
-    for tries in {1..1200}; do
+    while ((SECONDS < until)); do
         if answers "$port" && instance_ready "$kind" "$name"; then
             say "$kind $name: runs on port $port, process $pid, log $run/server.log"
             return 0
@@ -63,8 +63,9 @@ instance_start() {
         alive "$pid" || break
         sleep 0.1
     done
+    if alive "$pid"; then kill "$pid"; fi
     tail -n 20 "$run/server.log" >&2
-    die "$kind $name: does not start (looked $tries times)"
+    die "$kind $name: does not start"
 }
 
 instance_ready() {
