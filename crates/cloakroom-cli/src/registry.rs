@@ -21,6 +21,9 @@ pub(crate) enum SourceConfig {
     File(sources::file::Config),
     /// An HTTP API that answers with JSON.
     Http(Box<sources::http::Config>),
+    /// Objects of Amazon S3.
+    #[cfg(feature = "aws")]
+    S3(Box<cloakroom_aws::s3::Config>),
 }
 
 impl SourceConfig {
@@ -29,6 +32,8 @@ impl SourceConfig {
         match self {
             Self::File(config) => sources::file::build(config, context),
             Self::Http(config) => sources::http::build(config, context),
+            #[cfg(feature = "aws")]
+            Self::S3(config) => cloakroom_aws::s3::build(config, context),
         }
     }
 }
