@@ -111,6 +111,8 @@ pub(crate) enum Command {
     /// Make and show the key ring.
     #[command(subcommand)]
     Keys(KeysCommand),
+    /// Show what went through, by run and by queue, object, shard and file; and what does not add up.
+    Status(StatusOptions),
     /// Look at, replay or discard records that could not be delivered.
     #[command(subcommand)]
     DeadLetters(DeadLettersCommand),
@@ -160,6 +162,26 @@ pub(crate) struct RunOptions {
     #[arg(long)]
     pub(crate) once: bool,
     /// How the summary is written.
+    #[arg(long, default_value = "human")]
+    pub(crate) output: Output,
+}
+
+#[derive(Args)]
+#[command(after_help = "Examples:\n  cloakroom status\n  cloakroom status logins.yaml --connect\n  \
+    cloakroom status --output json | jq '.[].alarms'\n\n\
+    Every record that was received has one outcome: delivered, duplicate, filtered, dead or returned. Where that does\n\
+    not add up, or records counted as dead have no dead letter, it is said as an alarm, and the exit code is 1.\n\
+    Counts are written once a second: those of a run that was killed lack its last second.")]
+pub(crate) struct StatusOptions {
+    /// A pipeline file: only this pipeline, and its own state store (default: all pipelines of the default store).
+    pub(crate) file: Option<PathBuf>,
+    /// How many runs, and how many queues, objects, shards and files.
+    #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) limit: u32,
+    /// Also ask source and sink: how many messages wait, whether the target is there. Needs the pipeline file.
+    #[arg(long, requires = "file")]
+    pub(crate) connect: bool,
+    /// How the result is written.
     #[arg(long, default_value = "human")]
     pub(crate) output: Output,
 }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use cloakroom_core::tokens::TokenVault;
 use cloakroom_core::{Cloak, Policy, PolicyConfig};
 use cloakroom_crypto::{KeyRing, RootKey};
+use cloakroom_pipeline::accounts::Accounts;
 use cloakroom_pipeline::config::{BatchConfig, ConfigError};
 use cloakroom_pipeline::context::SourceContext;
 use cloakroom_pipeline::dead_letter::DeadLetters;
@@ -120,18 +121,21 @@ impl Loaded {
     }
 
     /// Puts a pipeline together with some source.
-    pub(crate) fn pipeline(&self, source: Box<dyn Source>) -> Result<Pipeline, Failure> {
+    pub(crate) async fn pipeline(&self, source: Box<dyn Source>) -> Result<Pipeline, Failure> {
         let sink = self.file.sink.as_ref().ok_or_else(|| missing("sink"))?;
         let state = std::path::absolute(self.file.state.file()?).ok();
         if state.is_some() && sink.sqlite_file().and_then(|file| std::path::absolute(file).ok()) == state {
             return Err(Failure::new(2, "`sink.sqlite.path` and `state.path` are the same file; give each its own"));
         }
+        let sink = sink.build(&sink_context(&self.name, &self.policy))?;
+        let letters = self.dead_letters()?;
         Ok(Pipeline {
+            accounts: Some(Accounts::begin(letters.state().clone(), &self.name).await?),
             name: self.name.clone(),
             source,
             cloak: Cloak::new(Arc::clone(&self.policy)),
-            sink: sink.build(&sink_context(&self.name, &self.policy))?,
-            rejected: Rejected::Sealed(self.dead_letters()?),
+            sink,
+            rejected: Rejected::Sealed(letters),
             retry: self.file.retry,
             parallel: parallel(),
             whole: false,

@@ -54,6 +54,7 @@ async fn dispatch(arguments: Arguments) -> Result<u8, Failure> {
         Command::Demo(options) => commands::demo::demo(options).await,
         Command::Run(options) => commands::run::run(options).await,
         Command::Check(options) => commands::check::check(options).await,
+        Command::Status(options) => commands::status::status(options).await,
         Command::Plan(options) => commands::plan::plan(options).await,
         Command::Protect(options) => commands::protect::protect(options).await,
         Command::Reveal(options) => commands::reveal::reveal(*options).await,

@@ -22,6 +22,11 @@ pub(crate) fn error(text: &str) {
     note(&format!("{} {text}", styled(io::stderr().is_terminal(), "1;31", "error:")));
 }
 
+/// A line about what should not be.
+pub(crate) fn alarm(text: &str) -> String {
+    format!("{} {text}", styled(io::stdout().is_terminal(), "1;31", "ALARM"))
+}
+
 /// One JSON document to standard output.
 pub(crate) fn json(value: &impl Serialize) -> Result<(), Failure> {
     let text =

@@ -10,11 +10,12 @@ use std::time::Duration;
 use common::{Room, Started, count, eventually, sqlite_count};
 
 /// Every command, as it is typed.
-const COMMANDS: [&str; 42] = [
+const COMMANDS: [&str; 43] = [
     "",
     "demo",
     "run",
     "check",
+    "status",
     "plan",
     "protect",
     "reveal",
@@ -56,11 +57,12 @@ const COMMANDS: [&str; 42] = [
 ];
 
 /// Commands with arguments to get wrong: their help ends with an example.
-const WITH_EXAMPLE: [&str; 30] = [
+const WITH_EXAMPLE: [&str; 31] = [
     "",
     "demo",
     "run",
     "check",
+    "status",
     "plan",
     "protect",
     "reveal",

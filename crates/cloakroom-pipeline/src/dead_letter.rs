@@ -91,6 +91,12 @@ impl DeadLetters {
         Ok(Self { store, ring, seal, fingerprint })
     }
 
+    /// Where they are kept.
+    #[must_use]
+    pub fn state(&self) -> &StateStore {
+        &self.store
+    }
+
     /// Seals and stores rejected records; durable when it returns. A record that is rejected again
     /// updates its letter.
     ///

@@ -8,6 +8,7 @@
 //! [`run()`] is that line. Nothing is settled at the source before every record of a batch has an
 //! outcome that is on disk somewhere; a batch that is delivered again changes nothing.
 
+pub mod accounts;
 pub mod audit;
 pub mod config;
 pub mod context;

@@ -10,6 +10,7 @@ use cloakroom_core::{Cloak, IngestTime, ProtectedRecord, RecordError};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
+use crate::accounts::Accounts;
 use crate::dead_letter::DeadLetters;
 use crate::error::{ConnectorError, ErrorKind};
 use crate::retry::{Backoff, RetryConfig};
@@ -29,6 +30,8 @@ pub struct Pipeline {
     pub sink: Box<dyn Sink>,
     /// What becomes of those that cannot be delivered.
     pub rejected: Rejected,
+    /// Where what goes through is counted for good, if it is.
+    pub accounts: Option<Accounts>,
     /// How long to try again.
     pub retry: RetryConfig,
     /// Batches that may be decoded and protected at the same time: the bound on memory and the use of cores.
@@ -65,31 +68,37 @@ pub async fn run(
     let mut summary = Summary::new(&pipeline.name);
     let result = drive(&mut pipeline, counters, stop, &mut summary).await;
     let closed = pipeline.source.close().await;
-    summary.took(began.elapsed());
-    result?;
     if let Err(error) = closed {
         // Nothing is lost by it: what was not given back comes again by itself.
         tracing::warn!(pipeline = %pipeline.name, "closing the source failed: {error}");
     }
+    summary.took(began.elapsed());
+    let result = match result {
+        Ok(()) => finish(&mut pipeline, &summary).await,
+        failed => failed,
+    };
+    if let Some(accounts) = pipeline.accounts.take() {
+        accounts.end(&summary, result.as_ref().err()).await;
+    }
+    result.map(|()| summary)
+}
+
+/// Closes the sink of a run that came to its end, and holds its counts against each other.
+async fn finish(pipeline: &mut Pipeline, summary: &Summary) -> Result<(), ConnectorError> {
     if pipeline.whole && summary.end == End::Stopped {
         return Err(ConnectorError::unavailable("stopped before the end; the incomplete result was not kept"));
     }
     pipeline.sink.close().await?;
-    if !summary.is_reconciled() {
-        return Err(ConnectorError::new(
-            ErrorKind::Internal,
-            format!(
-                "{} records received, and {} delivered + {} duplicate + {} filtered + {} dead + {} returned do not add up",
-                summary.received,
-                summary.delivered,
-                summary.duplicate,
-                summary.filtered,
-                summary.dead,
-                summary.returned
-            ),
-        ));
+    if summary.is_reconciled() {
+        return Ok(());
     }
-    Ok(summary)
+    let Summary { received, delivered, duplicate, filtered, dead, returned, .. } = summary;
+    Err(ConnectorError::new(
+        ErrorKind::Internal,
+        format!(
+            "{received} records received, and {delivered} delivered + {duplicate} duplicate + {filtered} filtered + {dead} dead + {returned} returned do not add up"
+        ),
+    ))
 }
 
 async fn drive(
@@ -119,6 +128,9 @@ async fn drive(
                     Counters::add(&counters.received, received);
                     Counters::add(&counters.bytes, bytes);
                     summary.received += received;
+                    if let Some(accounts) = &mut pipeline.accounts {
+                        accounts.received(&batch.deliveries);
+                    }
                     summary.bytes += bytes;
                     let cloak = pipeline.cloak.clone();
                     working.push_back(tokio::task::spawn_blocking(move || process(&cloak, batch, now())));
@@ -279,6 +291,10 @@ async fn deliver(
     }
     Counters::add(&counters.dead, summary.dead - dead_before);
     Counters::add(&counters.delivered, outcomes.len() as u64 - (summary.dead - dead_before));
+    if let Some(accounts) = &mut pipeline.accounts {
+        accounts.settled(&batch.progress, &deliveries, &outcomes);
+        accounts.tick().await;
+    }
     pipeline.source.settle(&batch.progress, &outcomes).await?;
     Ok(Delivered::Settled)
 }

@@ -10,9 +10,12 @@ use crate::error::{ConnectorError, ErrorKind};
 use crate::private;
 
 /// The version of the tables below, kept in SQLite's `user_version`.
-const SCHEMA_VERSION: i64 = 1;
+const SCHEMA_VERSION: i64 = 2;
 
-const SCHEMA: &str = "
+/// What each version added.
+const SCHEMA: [&str; 2] = [DEAD_LETTERS, ACCOUNTS];
+
+const DEAD_LETTERS: &str = "
 CREATE TABLE dead_letters (
     id         TEXT PRIMARY KEY,     -- keyed fingerprint of where it came from and what it is
     pipeline   TEXT NOT NULL,
@@ -28,7 +31,33 @@ CREATE TABLE dead_letters (
     state      TEXT NOT NULL         -- waiting, replayed, discarded
 ) STRICT;
 CREATE INDEX dead_letters_by_pipeline ON dead_letters (pipeline, state, first_seen);
-PRAGMA user_version = 1;
+";
+
+const ACCOUNTS: &str = "
+CREATE TABLE runs (
+    run      INTEGER PRIMARY KEY,
+    pipeline TEXT NOT NULL,
+    process  INTEGER NOT NULL,
+    began    TEXT NOT NULL,
+    ended    TEXT,                   -- NULL while it goes on, and when it was killed
+    how      TEXT,                   -- complete, stopped, failed
+    reason   TEXT,
+    seconds  REAL
+) STRICT;
+CREATE INDEX runs_by_pipeline ON runs (pipeline, run);
+CREATE TABLE partitions (
+    run       INTEGER NOT NULL REFERENCES runs (run) ON DELETE CASCADE,
+    part      TEXT NOT NULL,         -- queue, object, shard, file
+    received  INTEGER NOT NULL,
+    delivered INTEGER NOT NULL,
+    duplicate INTEGER NOT NULL,
+    filtered  INTEGER NOT NULL,
+    dead      INTEGER NOT NULL,
+    returned  INTEGER NOT NULL,
+    position  TEXT,
+    PRIMARY KEY (run, part)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX partitions_by_part ON partitions (part, run);
 ";
 
 /// A connection to the state store. Clones share it.
@@ -52,24 +81,23 @@ impl StateStore {
         let connection = Connection::open(path).map_err(sqlite)?;
         connection.busy_timeout(Duration::from_secs(10)).map_err(sqlite)?;
         // A dead letter must survive a power cut before its source is told to forget the record.
-        connection.execute_batch("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;").map_err(sqlite)?;
-        let version: i64 = connection.query_row("PRAGMA user_version", [], |row| row.get(0)).map_err(sqlite)?;
-        match version {
-            0 => connection.execute_batch(&format!("BEGIN IMMEDIATE; {SCHEMA} COMMIT;")).or_else(|error| {
-                // Another process may have made the tables between the look and the lock.
-                let made: i64 = connection.query_row("PRAGMA user_version", [], |row| row.get(0)).map_err(sqlite)?;
-                if made == SCHEMA_VERSION {
-                    connection.execute_batch("ROLLBACK").or(Ok(()))
-                } else {
-                    Err(sqlite(error))
-                }
-            })?,
-            SCHEMA_VERSION => {}
-            newer => {
-                return Err(ConnectorError::configuration(format!(
-                    "state store {name}: made by a newer version of this program (tables {newer}, known {SCHEMA_VERSION})"
-                )));
-            }
+        connection
+            .execute_batch("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;")
+            .map_err(sqlite)?;
+        let version = || connection.query_row("PRAGMA user_version", [], |row| row.get::<_, i64>(0)).map_err(sqlite);
+        let found = version()?;
+        if found > SCHEMA_VERSION {
+            return Err(ConnectorError::configuration(format!(
+                "state store {name}: made by a newer version of this program (tables {found}, known {SCHEMA_VERSION})"
+            )));
+        }
+        if found < SCHEMA_VERSION {
+            // Another process may be at it: whoever has the lock looks again.
+            connection.execute_batch("BEGIN IMMEDIATE").map_err(sqlite)?;
+            let missing = SCHEMA.iter().skip(usize::try_from(version()?).unwrap_or(0));
+            let made = missing.fold(String::new(), |all, step| all + step);
+            let script = format!("{made} PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;");
+            connection.execute_batch(&script).map_err(sqlite)?;
         }
         Ok(Self { connection: Arc::new(Mutex::new(connection)), path: Arc::new(path.to_owned()) })
     }

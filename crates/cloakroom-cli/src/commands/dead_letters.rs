@@ -163,7 +163,7 @@ async fn replay(file: &Path, ids: &[String], output: Output) -> Result<u8, Failu
         return Err(Failure::new(2, format!("dead letter `{}` belongs to pipeline `{}`", other.id, other.pipeline)));
     }
     let chosen: Vec<DeadLetter> = chosen.into_iter().filter(|letter| letter.state == "waiting").collect();
-    let pipeline = loaded.pipeline(Box::new(letters.replay(chosen)))?;
+    let pipeline = loaded.pipeline(Box::new(letters.replay(chosen))).await?;
     let summary = drive(pipeline, output == Output::Human).await?;
     report(&summary, output, loaded.file.sink.as_ref().is_some_and(|sink| sink.is_stdout()))?;
     Ok(exit_code(&summary))

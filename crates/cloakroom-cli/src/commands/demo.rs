@@ -128,7 +128,7 @@ async fn run(example: &str, name: &str, source: SourceConfig, folder: &Path, tab
     file.keys.file = Some(path_of(&folder.join("keys.json")));
     file.state.path = Some(path_of(&folder.join("state.db")));
     let loaded = compile(file, &shown).await?;
-    drive(loaded.pipeline(loaded.source(true)?)?, true).await
+    drive(loaded.pipeline(loaded.source(true)?).await?, true).await
 }
 
 /// What happened, in numbers and in one record. The demo's records are made up, so they may be shown.

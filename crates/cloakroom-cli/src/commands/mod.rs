@@ -16,3 +16,4 @@ pub(crate) mod sample;
 pub(crate) mod scan;
 pub(crate) mod schema;
 pub(crate) mod shell;
+pub(crate) mod status;

@@ -13,7 +13,7 @@ use crate::{output, signals};
 pub(crate) async fn run(options: RunOptions) -> Result<u8, Failure> {
     let RunOptions { file, once, output } = options;
     let loaded = load(&file).await?;
-    let pipeline = loaded.pipeline(loaded.source(once)?)?;
+    let pipeline = loaded.pipeline(loaded.source(once)?).await?;
     let summary = drive(pipeline, output == Output::Human).await?;
     let stdout_taken = loaded.file.sink.as_ref().is_some_and(|sink| sink.is_stdout());
     report(&summary, output, stdout_taken)?;

@@ -259,3 +259,6 @@ impl Read for Walk {
         Ok(count)
     }
 }
+
+#[cfg(test)]
+mod tests;
