@@ -8,12 +8,13 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use cloakroom_pipeline::context::SinkContext;
 use cloakroom_connect::sinks::elasticsearch::{Config, build};
 use cloakroom_core::keys::{KeyProvider, LocalKeys};
 use cloakroom_core::located::OrderedMap;
 use cloakroom_core::policy::{FieldConfig, PolicyConfig};
 use cloakroom_core::{Cloak, IngestTime, Payload, Place, Policy, ProtectedRecord, RecordErrorKind, RecordId, Value};
-use cloakroom_pipeline::context::SinkContext;
+use cloakroom_faults::{FaultProxy, Plan, seed};
 use cloakroom_pipeline::contract::{self, SinkUnderTest};
 use cloakroom_pipeline::error::ErrorKind;
 use cloakroom_pipeline::sink::{RowOutcome, Sink, SinkBatch};
@@ -358,6 +359,37 @@ async fn a_node_that_dies_in_the_middle_gets_the_rest_when_it_is_back() {
     assert!(count(&outcomes, &RowOutcome::Duplicate) <= 200, "{}", count(&outcomes, &RowOutcome::Duplicate));
     sink.commit().await.unwrap();
     assert_eq!(index.documents().await, 20_000);
+}
+
+#[tokio::test]
+async fn every_document_arrives_once_whatever_becomes_of_requests() {
+    for server in SERVERS {
+        let index = Index::new(server);
+        let faults = Plan::new(seed()).drop(0.1).cut(0.15).duplicate(0.1).status(0.1).partial(0.3);
+        let proxy = FaultProxy::http(&index.url, faults);
+        proxy.only(|request| request.is("/_bulk"));
+        let config = "replicas: 0\nmax_request_bytes: 2000\ncompress: true";
+        let through = Index { url: proxy.url().to_owned(), name: index.name.clone(), client: index.client.clone() };
+        let mut sink = through.sink(config);
+        sink.open().await.unwrap();
+        let records = numbered(2_000);
+        let mut tries = 0;
+        let outcomes = loop {
+            match sink.write(&batch(&records)).await {
+                Ok(outcomes) => break outcomes,
+                Err(error) => {
+                    assert_eq!(error.kind, ErrorKind::Unavailable, "{error}");
+                    tries += 1;
+                    assert!(tries < 500, "it must come to an end: {}", proxy.describe());
+                }
+            }
+        };
+        assert_eq!(count(&outcomes, &RowOutcome::Delivered), 2_000);
+        sink.commit().await.unwrap();
+        assert_eq!(index.documents().await, 2_000);
+        let injected = proxy.injected();
+        assert!(tries > 0 && injected.entries > 0 && injected.duplicated > 0, "{}", proxy.describe());
+    }
 }
 
 #[tokio::test]
