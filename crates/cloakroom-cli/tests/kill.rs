@@ -7,7 +7,7 @@
 //! - the database dies twice under a load, which ends by itself;
 //! - it dies after a commit and before it could say so;
 //! - it dies while a run asks it where to go on;
-//! - the program dies ten times at random moments, into PostgreSQL, SQLite and a file;
+//! - the program dies ten times at random moments, into PostgreSQL, SQLite, a file and a file in parts;
 //! - it dies in a commit that the database then completes, and is started again before that;
 //! - both die together;
 //! - SIGTERM stops a load in good order, also while the database is away.
@@ -140,6 +140,15 @@ fn ten_deaths_of_the_program_leave_sqlite_exact() {
 #[test]
 fn ten_deaths_of_the_program_leave_a_file_exact() {
     dies_ten_times(&Place::new("file", Target::File, 500), 200_000);
+}
+
+#[test]
+fn ten_deaths_of_the_program_leave_the_parts_of_a_file_exact() {
+    let place = Place::new("parts", Target::Parts, 500);
+    dies_ten_times(&place, 200_000);
+    let parts = place.parts();
+    assert!(parts.iter().all(|part| BufReader::new(File::open(part).unwrap()).lines().count() <= 3000), "{parts:?}");
+    assert!(parts.len() > 60, "{parts:?}");
 }
 
 fn dies_ten_times(place: &Place, rows: u64) {
@@ -291,6 +300,7 @@ enum Target {
     Postgres,
     Sqlite,
     File,
+    Parts,
 }
 
 /// A folder with inputs, pipelines and state, and the database.
@@ -346,6 +356,10 @@ impl Place {
             }
             Target::Sqlite => format!("sqlite: {{ path: '{}', table: {name} }}", self.path("rows.db").display()),
             Target::File => format!("file: {{ path: '{}' }}", self.path(&format!("{name}.out")).display()),
+            Target::Parts => {
+                let path = self.path(&format!("{name}.out"));
+                format!("file: {{ path: '{}', rotate: {{ records: 3000, seconds: 1 }} }}", path.display())
+            }
         };
         let pipeline = format!(
             "name: {name}
@@ -395,6 +409,17 @@ sink:
         wait_for(&format!("{rows} rows"), || self.rows() >= rows);
     }
 
+    /// The parts of the load, each with its number; none is left unfinished.
+    fn parts(&self) -> Vec<PathBuf> {
+        let names = fs::read_dir(self.folder.path()).unwrap().map(|entry| entry.unwrap().file_name());
+        let mut names: Vec<String> = names.map(|name| name.into_string().unwrap()).collect();
+        names.retain(|name| name.starts_with("load-"));
+        names.sort();
+        let expected: Vec<String> = (1..=names.len()).map(|number| format!("load-{number:06}.out")).collect();
+        assert_eq!(names, expected);
+        names.iter().map(|name| self.path(name)).collect()
+    }
+
     fn assert_exactly_once(&self, expected: u64, said: &dyn Display) {
         let count = "SELECT count(*), count(DISTINCT user_id) FROM load";
         let found = match self.target {
@@ -403,12 +428,8 @@ sink:
                 let database = rusqlite::Connection::open(self.path("rows.db")).unwrap();
                 database.query_row(count, [], |row| Ok((row.get(0)?, row.get(1)?))).unwrap()
             }
-            Target::File => {
-                let file = BufReader::new(File::open(self.path("load.out")).unwrap());
-                let rows = file.lines().map(|line| serde_json::from_str::<Value>(&line.unwrap()).unwrap());
-                let users: Vec<String> = rows.map(|row| row["user_id"].as_str().unwrap().to_owned()).collect();
-                (users.len() as i64, users.iter().collect::<HashSet<_>>().len() as i64)
-            }
+            Target::File => users(&[self.path("load.out")]),
+            Target::Parts => users(&self.parts()),
         };
         let expected = expected as i64;
         assert_eq!(found, (expected, expected), "rows and distinct rows; {said}");
@@ -465,6 +486,14 @@ struct Letter {
     source: String,
     times: u64,
     state: String,
+}
+
+/// How many rows these files hold, and how many of them are different.
+fn users(files: &[PathBuf]) -> (i64, i64) {
+    let lines = files.iter().flat_map(|file| BufReader::new(File::open(file).unwrap()).lines());
+    let rows = lines.map(|line| serde_json::from_str::<Value>(&line.unwrap()).unwrap());
+    let users: Vec<String> = rows.map(|row| row["user_id"].as_str().unwrap().to_owned()).collect();
+    (users.len() as i64, users.iter().collect::<HashSet<_>>().len() as i64)
 }
 
 fn came_again(letters: &[Letter]) -> u64 {

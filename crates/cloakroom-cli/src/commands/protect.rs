@@ -49,7 +49,12 @@ pub(crate) async fn filter(
     }
     let context = SourceContext { batch: loaded.batch(batch), ..loaded.source_context(true)? };
     let source = sources::file::Config { path: Template::literal(&input) };
-    let sink = sinks::file::Config { path: Template::literal(&output_file), format: Default::default(), replace: true };
+    let sink = sinks::file::Config {
+        path: Template::literal(&output_file),
+        format: Default::default(),
+        replace: true,
+        rotate: None,
+    };
     let mut reports = 0;
     let report = move |delivery: &cloakroom_pipeline::Delivery, error: &cloakroom_core::RecordError| {
         reports += 1;

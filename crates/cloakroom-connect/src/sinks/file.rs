@@ -3,13 +3,17 @@
 //!
 //! A file remembers what it was given in a journal beside it (`NAME.cloakroom`): after each commit one
 //! line with the file's length and the ledger entry. What stands in the file beyond the journal's last
-//! length was written by a run that died before its commit, and is cut off.
+//! length was written by a run that died before its commit, and is cut off. `parts.rs` is the same for a file
+//! in parts.
 
-use std::collections::{HashMap, HashSet};
+mod journal;
+mod parts;
+
+use std::collections::HashSet;
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::io::{self, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use cloakroom_pipeline::config::Template;
@@ -17,7 +21,12 @@ use cloakroom_pipeline::error::{ConnectorError, ErrorKind};
 use cloakroom_pipeline::sink::{Ledger, RowOutcome, Sink, SinkBatch};
 use cloakroom_pipeline::source::Progress;
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
+
+use journal::{Entry, Journal};
+use parts::{Parts, lock};
+
+pub use parts::Rotate;
 
 use super::text::{Encoder, FileFormat};
 use cloakroom_pipeline::context::SinkContext;
@@ -35,6 +44,9 @@ pub struct Config {
     /// was there. Without it records are appended, and a run that is repeated adds nothing.
     #[serde(default)]
     pub replace: bool,
+    /// Write several files, numbered before the ending (`logins-000001.jsonl`): each appears under its name when it is
+    /// complete, and is not touched afterwards.
+    pub rotate: Option<Rotate>,
 }
 
 /// Builds the sink.
@@ -48,12 +60,20 @@ pub fn build(config: &Config, context: &SinkContext) -> Result<Box<dyn Sink>, Co
         () if path.ends_with(".zst") => Compression::Zstd,
         () => Compression::None,
     };
+    let encoder = Arc::new(Encoder::new(config.format, &context.policy)?);
     let target = match path.as_str() {
+        name if config.rotate.is_some() && (name == "-" || config.replace) => {
+            return Err(ConnectorError::configuration("`rotate` is for named files, and goes without `replace`"));
+        }
+        name if let Some(rotate) = config.rotate => {
+            rotate.check()?;
+            let end = compression.pack(encoder.end(true)).map_err(|error| ConnectorError::io("compressing", &error))?;
+            Target::Parts(Arc::new(Mutex::new(Parts::new(name.into(), rotate, end))))
+        }
         "-" => Target::Stdout,
         name if config.replace => Target::Replace { path: name.into(), file: None },
         name => Target::Append { path: name.into(), files: None },
     };
-    let encoder = Arc::new(Encoder::new(config.format, &context.policy)?);
     let known = Journal::default();
     Ok(Box::new(FileSink { target, compression, encoder, known, staged: None, spare: Vec::new(), any: false }))
 }
@@ -85,13 +105,16 @@ enum Target {
     Stdout,
     Replace { path: PathBuf, file: Option<(PathBuf, File)> },
     Append { path: PathBuf, files: Option<(File, File)> },
+    Parts(Arc<Mutex<Parts>>),
 }
 
 impl Target {
     /// Adds a batch; durable, with its journal entry, where there is a journal. `known` are the lengths of
     /// file and journal; gives the journal's new one.
-    fn append(&mut self, bytes: &[u8], known: (u64, u64), entry: &Entry) -> Result<u64, ConnectorError> {
+    fn append(&mut self, staged: &mut Staged, known: (u64, u64)) -> Result<u64, ConnectorError> {
         let (length, journal_length) = known;
+        let Staged { bytes, entry, records, in_new_part } = staged;
+        entry.length = length + bytes.len() as u64;
         match self {
             Self::Stdout => {
                 let mut out = io::stdout().lock();
@@ -107,21 +130,18 @@ impl Target {
                 Ok(0)
             }
             Self::Append { path, files: Some((file, journal)) } => {
-                let mut line = serde_json::to_vec(entry)
-                    .map_err(|_| ConnectorError::new(ErrorKind::Internal, "a journal entry"))?;
-                line.push(b'\n');
                 // The data first, then the journal that makes it count; each at its place, so that a second try
                 // does not stand behind half of the first.
                 let written = file
                     .seek(SeekFrom::Start(length))
                     .and_then(|_| file.write_all(bytes))
                     .and_then(|()| file.sync_data())
-                    .and_then(|()| journal.set_len(journal_length))
-                    .and_then(|()| journal.seek(SeekFrom::Start(journal_length)))
-                    .and_then(|_| journal.write_all(&line))
-                    .and_then(|()| journal.sync_data());
-                written.map_err(|error| ConnectorError::io(path.display(), &error))?;
-                Ok(journal_length + line.len() as u64)
+                    .and_then(|()| journal::append(journal, journal_length, entry));
+                written.map_err(|error| ConnectorError::io(path.display(), &error))
+            }
+            Self::Parts(parts) => {
+                lock(parts).append(bytes, *records, *in_new_part, entry)?;
+                Ok(0)
             }
             Self::Replace { path, .. } | Self::Append { path, .. } => {
                 Err(ConnectorError::new(ErrorKind::Internal, format!("{}: not open", path.display())))
@@ -152,6 +172,7 @@ impl Target {
                     .and_then(|()| file.sync_data());
                 done.map_err(|error| ConnectorError::io(path.display(), &error))
             }
+            Self::Parts(parts) => lock(parts).close(),
         }
     }
 }
@@ -163,30 +184,6 @@ impl Drop for Target {
             let _ = fs::remove_file(temporary);
         }
     }
-}
-
-/// What the journal says.
-#[derive(Default)]
-struct Journal {
-    length: u64,
-    /// Bytes of the journal itself.
-    own_length: u64,
-    /// Records in the file: whether a separator or header is due.
-    any: bool,
-    positions: HashMap<String, String>,
-    ids: HashSet<String>,
-}
-
-/// One line of the journal.
-#[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Entry {
-    length: u64,
-    any: bool,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    position: Option<(String, String)>,
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    ids: Vec<String>,
 }
 
 struct FileSink {
@@ -223,6 +220,8 @@ impl FileSink {
 struct Staged {
     bytes: Vec<u8>,
     entry: Entry,
+    records: u64,
+    in_new_part: bool,
 }
 
 #[async_trait]
@@ -239,7 +238,7 @@ impl Sink for FileSink {
         match &mut self.target {
             Target::Stdout => {}
             Target::Replace { path, file } => {
-                let temporary = beside(path, "partial");
+                let temporary = journal::with_ending(path, "partial");
                 *file = Some((temporary.clone(), create(&temporary)?));
             }
             Target::Append { path, files } => {
@@ -247,14 +246,18 @@ impl Sink for FileSink {
                 self.known = journal;
                 *files = Some(opened);
             }
+            Target::Parts(parts) => {
+                self.known = lock(parts).open()?;
+                Parts::watch(parts);
+            }
         }
-        self.any = self.known.any;
+        self.any = self.known.last.any;
         Ok(())
     }
 
     async fn write(&mut self, batch: &SinkBatch) -> Result<Vec<RowOutcome>, ConnectorError> {
         self.staged = None;
-        let mut entry = Entry { length: 0, any: self.any, position: None, ids: Vec::new() };
+        let mut entry = Entry { any: self.any, ..Entry::default() };
         let mut wanted = vec![true; batch.records.len()];
         match &batch.progress {
             Progress::Position { partition, position } => {
@@ -278,12 +281,31 @@ impl Sink for FileSink {
         let (records, keep) = (Arc::clone(&batch.records), wanted.clone());
         let mut buffer = std::mem::take(&mut self.spare);
         buffer.clear();
+        let parts = match &self.target {
+            Target::Parts(parts) => Some(Arc::clone(parts)),
+            _ => None,
+        };
         let work = tokio::task::spawn_blocking(move || {
-            let outcomes = encoder.write(&records, &keep, any, &mut buffer);
-            compression.pack(buffer).map(|bytes| (bytes, outcomes))
+            let encode = |any, mut buffer| {
+                let refused = encoder.write(&records, &keep, any, &mut buffer);
+                let bytes = compression.pack(buffer).map_err(|error| ConnectorError::io("compressing", &error))?;
+                Ok::<_, ConnectorError>((bytes, refused))
+            };
+            let Some(parts) = parts else { return encode(any, buffer).map(|(bytes, refused)| (bytes, refused, false)) };
+            let mut parts = lock(&parts);
+            let any = parts.begin()?;
+            let (mut bytes, mut refused) = encode(any, buffer)?;
+            let delivered = keep.iter().filter(|keep| **keep).count() - refused.len();
+            let in_new_part = parts.is_too_much(delivered as u64, bytes.len() as u64);
+            if in_new_part {
+                bytes.clear();
+                (bytes, refused) = encode(false, bytes)?;
+            }
+            parts.stage();
+            Ok((bytes, refused, in_new_part))
         });
-        let packed = work.await.map_err(|_| ConnectorError::new(ErrorKind::Internal, "encoding a batch failed"))?;
-        let (bytes, refused) = packed.map_err(|error| ConnectorError::io("compressing", &error))?;
+        let encoded = work.await.map_err(|_| ConnectorError::new(ErrorKind::Internal, "encoding a batch failed"))?;
+        let (bytes, refused, in_new_part) = encoded?;
         let mut refused = refused.into_iter().peekable();
         let outcomes: Vec<RowOutcome> = wanted
             .iter()
@@ -301,22 +323,22 @@ impl Sink for FileSink {
             let dead: HashSet<String> = dead.map(|(record, _)| record.id().to_string()).collect();
             entry.ids.retain(|id| !dead.contains(id));
         }
-        entry.any |= outcomes.contains(&RowOutcome::Delivered);
-        self.staged = Some(Staged { bytes, entry });
+        let delivered = outcomes.iter().filter(|outcome| **outcome == RowOutcome::Delivered).count();
+        entry.any |= delivered > 0;
+        self.staged = Some(Staged { bytes, entry, records: delivered as u64, in_new_part });
         Ok(outcomes)
     }
 
     async fn commit(&mut self) -> Result<(), ConnectorError> {
-        let Some(Staged { bytes, mut entry }) = self.staged.take() else { return Ok(()) };
-        let known = (self.known.length, self.known.own_length);
-        entry.length = known.0 + bytes.len() as u64;
-        let work = move |target: &mut Target| target.append(&bytes, known, &entry).map(|own| (own, bytes, entry));
-        let (own_length, bytes, entry) = self.blocking(work).await?;
+        let Some(mut staged) = self.staged.take() else { return Ok(()) };
+        let known = (self.known.last.length, self.known.own_length);
+        let work = move |target: &mut Target| target.append(&mut staged, known).map(|own| (own, staged));
+        let (own_length, Staged { bytes, mut entry, .. }) = self.blocking(work).await?;
         self.any = entry.any;
-        self.known.length = entry.length;
         self.known.own_length = own_length;
-        self.known.positions.extend(entry.position);
-        self.known.ids.extend(entry.ids);
+        self.known.positions.extend(entry.position.take());
+        self.known.ids.extend(std::mem::take(&mut entry.ids));
+        self.known.last = entry;
         self.spare = bytes;
         Ok(())
     }
@@ -325,22 +347,20 @@ impl Sink for FileSink {
         self.staged = None;
         let end = self.encoder.end(self.any);
         let end = self.compression.pack(end).map_err(|error| ConnectorError::io("compressing", &error))?;
-        let length = self.known.length;
+        let length = self.known.last.length;
         self.blocking(move |target| target.finish(&end, length)).await
     }
 
     async fn check(&mut self) -> Result<String, ConnectorError> {
         match &self.target {
             Target::Stdout => Ok("standard output".to_owned()),
+            Target::Parts(parts) => {
+                let parts = lock(parts);
+                check_folder(parts.path())?;
+                Ok(parts.describe())
+            }
             Target::Replace { path, .. } | Target::Append { path, .. } => {
-                let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-                let metadata = fs::metadata(folder).map_err(|error| ConnectorError::io(folder.display(), &error))?;
-                if metadata.permissions().readonly() {
-                    return Err(ConnectorError::new(
-                        ErrorKind::Denied,
-                        format!("{}: may not be written", folder.display()),
-                    ));
-                }
+                check_folder(path)?;
                 Ok(if path.exists() {
                     format!("{} is there", path.display())
                 } else {
@@ -351,15 +371,18 @@ impl Sink for FileSink {
     }
 
     fn has_ledger(&self) -> bool {
-        matches!(self.target, Target::Append { .. })
+        matches!(self.target, Target::Append { .. } | Target::Parts(_))
     }
 }
 
-fn beside(path: &Path, ending: &str) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
-    name.push(".");
-    name.push(ending);
-    name.into()
+/// The folder of a file can be written to.
+fn check_folder(path: &Path) -> Result<(), ConnectorError> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let metadata = fs::metadata(folder).map_err(|error| ConnectorError::io(folder.display(), &error))?;
+    if metadata.permissions().readonly() {
+        return Err(ConnectorError::new(ErrorKind::Denied, format!("{}: may not be written", folder.display())));
+    }
+    Ok(())
 }
 
 fn create(path: &Path) -> Result<File, ConnectorError> {
@@ -369,47 +392,30 @@ fn create(path: &Path) -> Result<File, ConnectorError> {
 /// Opens a file and its journal, and cuts the file to what the journal says.
 fn open_with_journal(path: &Path) -> Result<((File, File), Journal), ConnectorError> {
     let io_error = |error: io::Error| ConnectorError::io(path.display(), &error);
-    let journal_path = beside(path, "cloakroom");
     let existed = path.exists();
-    let has_journal = journal_path.exists();
+    let has_journal = journal::beside(path).exists();
     if existed && !has_journal && fs::metadata(path).map_err(io_error)?.len() > 0 {
         return Err(ConnectorError::configuration(format!(
             "{} is there and has no journal beside it: it was not made by a pipeline; name another file, or write `replace: true`",
             path.display()
         )));
     }
+    let (journal_file, journal) = journal::open(path)?;
+    if journal.last.part.is_some() {
+        return Err(ConnectorError::configuration(format!(
+            "{} was written in parts: name another file, or go on with `rotate`",
+            path.display()
+        )));
+    }
     let mut options = OpenOptions::new();
     options.read(true).write(true).create(true).truncate(false);
     let file = options.open(path).map_err(io_error)?;
-    let mut journal_file =
-        options.open(&journal_path).map_err(|error| ConnectorError::io(journal_path.display(), &error))?;
-    if journal_file.try_lock().is_err() {
-        return Err(ConnectorError::new(ErrorKind::Conflict, format!("{}: another run is writing it", path.display())));
-    }
-    let mut text = String::new();
-    journal_file.read_to_string(&mut text).map_err(|error| ConnectorError::io(journal_path.display(), &error))?;
-    let mut journal = Journal::default();
-    let mut whole = 0;
-    for line in text.split_inclusive('\n') {
-        // A line without its end was being written when the program died: its commit did not happen.
-        let Some(entry) = line.strip_suffix('\n').and_then(|line| serde_json::from_str::<Entry>(line).ok()) else {
-            break;
-        };
-        whole += line.len() as u64;
-        journal.own_length = whole;
-        journal.length = entry.length;
-        journal.any = entry.any;
-        journal.positions.extend(entry.position);
-        journal.ids.extend(entry.ids);
-    }
-    if file.metadata().map_err(io_error)?.len() < journal.length {
+    if file.metadata().map_err(io_error)?.len() < journal.last.length {
         return Err(ConnectorError::new(
             ErrorKind::Corrupt,
             format!("{} is shorter than its journal says; somebody changed it", path.display()),
         ));
     }
-    file.set_len(journal.length).map_err(io_error)?;
-    let cut = journal_file.set_len(whole).and_then(|()| journal_file.seek(SeekFrom::End(0)).map(drop));
-    cut.map_err(|error| ConnectorError::io(journal_path.display(), &error))?;
+    file.set_len(journal.last.length).map_err(io_error)?;
     Ok(((file, journal_file), journal))
 }
