@@ -184,7 +184,7 @@ one_name() {
 
 # Starts services side by side. What they need is brought one after the other: Maven's and pip's own folders are shared.
 start_all() {
-    local service failed='' jobs=()
+    local service failed='' jobs=() number=0
     for service in $1; do "${service}_bring"; done
     for service in $1; do
         "${service}_start" &
@@ -192,8 +192,8 @@ start_all() {
     done
     trap 'kill "${jobs[@]}" 2>/dev/null; exit 130' INT TERM
     for service in $1; do
-        wait "${jobs[0]}" || failed+=" $service"
-        jobs=("${jobs[@]:1}")
+        wait "${jobs[$number]}" || failed+=" $service"
+        number=$((number + 1))
     done
     trap - INT TERM
     [[ -z $failed ]] || die "did not start:$failed"

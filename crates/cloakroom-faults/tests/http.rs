@@ -59,10 +59,14 @@ async fn give_back(seen: Seen, request: Request) -> Response {
 
 /// An answer: status and as much of the body as came. `Err` when not even a head came.
 fn call(url: &str, path: &str, headers: &str, body: &[u8]) -> Result<(u16, String, bool), String> {
+    request(url, &format!("POST {path}"), headers, body)
+}
+
+fn request(url: &str, line: &str, headers: &str, body: &[u8]) -> Result<(u16, String, bool), String> {
     let mut stream = TcpStream::connect(url.strip_prefix("http://").unwrap()).map_err(|error| error.to_string())?;
     stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
     let head = format!(
-        "POST {path} HTTP/1.1\r\nHost: test\r\n{headers}Connection: close\r\nContent-Length: {}\r\n\r\n",
+        "{line} HTTP/1.1\r\nHost: test\r\n{headers}Connection: close\r\nContent-Length: {}\r\n\r\n",
         body.len()
     );
     stream.write_all(head.as_bytes()).map_err(|error| error.to_string())?;
@@ -71,6 +75,8 @@ fn call(url: &str, path: &str, headers: &str, body: &[u8]) -> Result<(u16, Strin
     let mut answer = Vec::new();
     let _ = stream.read_to_end(&mut answer);
     let answer = String::from_utf8_lossy(&answer).into_owned();
+    // "Go on", for who asked with `Expect`.
+    let answer = answer.strip_prefix("HTTP/1.1 100 Continue\r\n\r\n").unwrap_or(&answer);
     let (head, body) = answer.split_once("\r\n\r\n").ok_or("no answer")?;
     let status = head.split(' ').nth(1).unwrap().parse().unwrap();
     let head = head.to_ascii_lowercase();
@@ -334,4 +340,31 @@ fn real_table_gets_only_what_was_forwarded() {
     assert!(dynamodb("BatchWriteItem", batch(rest)).is_err());
     assert_eq!(count(), 25);
     dynamodb("DeleteTable", json!({ "TableName": table })).unwrap();
+}
+
+#[test]
+fn real_objects_of_any_size_pass_and_can_be_cut() {
+    let Ok(url) = std::env::var("CLOAKROOM_TEST_LOCALSTACK_URL") else {
+        eprintln!("not run: CLOAKROOM_TEST_LOCALSTACK_URL; run the tests with `make test`");
+        return;
+    };
+    let proxy = FaultProxy::http(&url, Plan::none());
+    let headers = "Authorization: AWS4-HMAC-SHA256 Credential=test/20260101/us-east-1/s3/aws4_request, \
+                   SignedHeaders=host, Signature=0\r\nExpect: 100-continue\r\n";
+    let s3 = |line: &str, body: &[u8]| request(proxy.url(), line, headers, body);
+    let bucket = format!("faults-{}", std::process::id());
+    assert_eq!(s3(&format!("PUT /{bucket}"), b"").unwrap().0, 200);
+    let object = "o".repeat(40 * 1024 * 1024);
+    let (put, get) = (format!("PUT /{bucket}/large"), format!("GET /{bucket}/large"));
+    proxy.next(Fault::Status(429), "/large");
+    let (status, refused, _) = s3(&put, object.as_bytes()).unwrap();
+    assert!(status == 503 && refused.contains("<Code>SlowDown</Code>"), "{status} {refused}");
+    assert_eq!(s3(&get, b"").unwrap().0, 404);
+    proxy.next(Fault::NoAnswer, "/large");
+    assert!(s3(&put, object.as_bytes()).is_err());
+    proxy.next(Fault::Cut, "/large");
+    let (status, half, whole) = s3(&get, b"").unwrap();
+    assert_eq!((status, half.len(), whole), (200, object.len() / 2, false));
+    let (status, all, whole) = s3(&get, b"").unwrap();
+    assert!(status == 200 && whole && all == object);
 }
