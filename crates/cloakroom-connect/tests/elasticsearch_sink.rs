@@ -8,13 +8,13 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use cloakroom_pipeline::context::SinkContext;
 use cloakroom_connect::sinks::elasticsearch::{Config, build};
 use cloakroom_core::keys::{KeyProvider, LocalKeys};
 use cloakroom_core::located::OrderedMap;
 use cloakroom_core::policy::{FieldConfig, PolicyConfig};
 use cloakroom_core::{Cloak, IngestTime, Payload, Place, Policy, ProtectedRecord, RecordErrorKind, RecordId, Value};
 use cloakroom_faults::{FaultProxy, Plan, seed};
+use cloakroom_pipeline::context::SinkContext;
 use cloakroom_pipeline::contract::{self, SinkUnderTest};
 use cloakroom_pipeline::error::ErrorKind;
 use cloakroom_pipeline::sink::{RowOutcome, Sink, SinkBatch};

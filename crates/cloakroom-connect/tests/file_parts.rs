@@ -7,10 +7,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use cloakroom_connect::context::SinkContext;
 use cloakroom_connect::sinks;
 use cloakroom_core::policy::RecordConfig;
 use cloakroom_core::{Place, Policy, PolicyConfig, RecordId};
+use cloakroom_pipeline::context::SinkContext;
 use cloakroom_pipeline::contract::{self, SinkUnderTest};
 use cloakroom_pipeline::error::{ConnectorError, ErrorKind};
 use cloakroom_pipeline::{Progress, RowOutcome, Sink, SinkBatch};

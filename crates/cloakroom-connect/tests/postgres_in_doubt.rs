@@ -3,10 +3,10 @@
 
 use std::sync::Arc;
 
-use cloakroom_pipeline::context::SinkContext;
 use cloakroom_connect::sinks::postgres::{self, Config};
 use cloakroom_core::{Place, Policy, PolicyConfig, RecordId};
 use cloakroom_faults::{Fault, FaultProxy, Plan};
+use cloakroom_pipeline::context::SinkContext;
 use cloakroom_pipeline::sink::Sink;
 use cloakroom_pipeline::{ErrorKind, Progress, RowOutcome, SinkBatch, contract};
 use tokio_postgres::{Client, NoTls};
