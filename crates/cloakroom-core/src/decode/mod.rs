@@ -246,3 +246,73 @@ fn utf8(bytes: &[u8]) -> Result<&str, RecordError> {
     std::str::from_utf8(bytes)
         .map_err(|error| RecordError::new(RecordErrorKind::NotUtf8, format!("at byte {}", error.valid_up_to())))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ABOUT: &str = "{\"message_id\":\"m-1\",\"attributes\":{\"weight\":12.50}}";
+
+    fn tagged(record: Payload, about: &'static str) -> Payload {
+        Payload::Tagged {
+            record: Box::new(record),
+            member: "queue".into(),
+            about: Bytes::from_static(about.as_bytes()),
+        }
+    }
+
+    fn written(payload: &Payload) -> Result<String, RecordErrorKind> {
+        let object = payload.decode(Limits::default()).map_err(|error| error.kind)?;
+        let mut out = Vec::new();
+        crate::encode::write_object(&object, &mut out);
+        Ok(String::from_utf8(out).unwrap())
+    }
+
+    #[test]
+    fn what_a_source_tells_is_one_more_member_and_survives_as_bytes() {
+        let json = Payload::Json(Bytes::from_static(b"{\"a\":1}"));
+        let block = Payload::KeyValue(Bytes::from_static(b"a=1\n"));
+        let row = Payload::Csv { header: ["a".into()].into(), fields: vec![Bytes::from_static(b"1")] };
+        for (record, value) in [(json, "1"), (block, "\"1\""), (row, "\"1\"")] {
+            let payload = tagged(record, ABOUT);
+            let expected = format!("{{\"a\":{value},\"queue\":{ABOUT}}}");
+            assert_eq!(written(&payload).unwrap(), expected);
+            let again = Payload::from_bytes(&Bytes::from(payload.to_bytes())).unwrap();
+            assert_eq!(written(&again).unwrap(), expected, "a dead letter decodes the same");
+            assert_eq!(again.to_bytes(), payload.to_bytes());
+            assert_eq!(again.len(), payload.len());
+        }
+    }
+
+    #[test]
+    fn a_record_that_is_wrong_is_wrong_with_its_tag_too() {
+        let json = |text: &'static str| Payload::Json(Bytes::from_static(text.as_bytes()));
+        assert!(written(&tagged(json("{\"a\":"), ABOUT)).is_err());
+        assert_eq!(written(&tagged(json("{\"queue\":1}"), ABOUT)), Err(RecordErrorKind::DuplicateKey));
+        assert!(written(&tagged(json("{\"a\":1}"), "[]")).is_err(), "what is told is an object");
+        let broken = tagged(json("{\"a\":"), ABOUT);
+        let again = Payload::from_bytes(&Bytes::from(broken.to_bytes())).unwrap();
+        assert_eq!(again.to_bytes(), broken.to_bytes(), "it is kept as it came");
+        let error = RecordError::new(RecordErrorKind::TooLarge, "9 bytes");
+        let unusable = tagged(Payload::Unusable { bytes: Bytes::from_static(b"{\"a\":1}"), error }, ABOUT);
+        assert_eq!(written(&unusable), Err(RecordErrorKind::TooLarge));
+        let again = Payload::from_bytes(&Bytes::from(unusable.to_bytes())).unwrap();
+        assert!(written(&again).is_ok(), "judged anew");
+    }
+
+    #[test]
+    fn its_size_counts_both() {
+        let payload = tagged(Payload::Json(Bytes::from_static(b"{}")), ABOUT);
+        assert_eq!(payload.len(), 2 + ABOUT.len());
+        let limits = Limits { max_bytes: ABOUT.len(), ..Limits::default() };
+        assert_eq!(payload.decode(limits).err().unwrap().kind, RecordErrorKind::TooLarge);
+    }
+
+    #[test]
+    fn bytes_of_another_form_are_no_payload() {
+        let good = tagged(Payload::Json(Bytes::from_static(b"{}")), ABOUT).to_bytes();
+        for end in 0..good.len() {
+            assert!(Payload::from_bytes(&Bytes::copy_from_slice(&good[..end])).is_none(), "{end} bytes");
+        }
+    }
+}
