@@ -24,6 +24,9 @@ pub(crate) enum SourceConfig {
     /// Objects of Amazon S3.
     #[cfg(feature = "aws")]
     S3(Box<cloakroom_aws::s3::Config>),
+    /// A queue of Amazon SQS; each message is one record.
+    #[cfg(feature = "aws")]
+    Sqs(Box<cloakroom_aws::sqs::Config>),
 }
 
 impl SourceConfig {
@@ -34,6 +37,8 @@ impl SourceConfig {
             Self::Http(config) => sources::http::build(config, context),
             #[cfg(feature = "aws")]
             Self::S3(config) => cloakroom_aws::s3::build(config, context),
+            #[cfg(feature = "aws")]
+            Self::Sqs(config) => cloakroom_aws::sqs::build(config, context),
         }
     }
 }

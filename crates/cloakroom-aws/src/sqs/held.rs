@@ -17,6 +17,8 @@ struct Holding {
     since: Instant,
     /// `None`: given up. It comes again, to us or to others.
     renew_at: Option<Instant>,
+    /// It is being deleted: that its receipt ends is no surprise.
+    is_leaving: bool,
 }
 
 /// A message as calls name it.
@@ -57,7 +59,7 @@ impl Held {
             return false;
         }
         self.received += 1;
-        let holding = Holding { receipt, order: self.received, since: now, renew_at };
+        let holding = Holding { receipt, order: self.received, since: now, renew_at, is_leaving: false };
         self.messages.insert(Arc::clone(id), holding);
         true
     }
@@ -108,7 +110,16 @@ impl Held {
     /// SQS does not know the receipt any more. True when that is news: the message was not deleted meanwhile, and did not
     /// come again under another receipt.
     pub(super) fn lost(&mut self, handle: &Handle) -> bool {
-        self.same(handle).is_some_and(|held| held.renew_at.take().is_some())
+        self.same(handle).is_some_and(|held| held.renew_at.take().is_some() && !held.is_leaving)
+    }
+
+    /// These messages are about to be deleted.
+    pub(super) fn leave(&mut self, ids: &[Arc<str>]) {
+        for id in ids {
+            if let Some(held) = self.messages.get_mut(id) {
+                held.is_leaving = true;
+            }
+        }
     }
 
     /// Renews a message no more: it comes again when its time is over.
@@ -195,8 +206,11 @@ mod tests {
         assert_eq!(&*held.handles([&id("a")])[0].receipt, "new");
         assert!(!held.is_current(&old) && !held.lost(&old), "the old receipt says nothing about the new one");
         assert_eq!(held.next_renewal(), Some(now + TIMEOUT / 3), "it is held again");
+        let new = held.handles([&id("a")]).remove(0);
+        held.leave(&[id("a")]);
+        assert!(!held.lost(&new), "while it is deleted that is no news");
         held.forget("a");
-        assert!(held.is_empty() && !held.lost(&old));
+        assert!(held.is_empty() && !held.lost(&new));
     }
 
     #[test]

@@ -12,95 +12,29 @@ use std::future::Future;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use aws_sdk_sqs::Client;
-use aws_sdk_sqs::types::{
-    ChangeMessageVisibilityBatchRequestEntry, DeleteMessageBatchRequestEntry, Message as Received,
-    MessageSystemAttributeName, QueueAttributeName,
-};
+use aws_sdk_sqs::types::{Message as Received, MessageSystemAttributeName};
 use cloakroom_pipeline::config::Template;
-use cloakroom_pipeline::error::{ConnectorError, ErrorKind};
+use cloakroom_pipeline::error::ConnectorError;
 use cloakroom_pipeline::retry::{Backoff, RetryConfig};
 use futures_util::stream::{self, StreamExt};
-use schemars::JsonSchema;
-use serde::Deserialize;
 use tokio::sync::Notify;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
 
 use super::address::Address;
-use super::error::{is_stale_receipt, known};
+use super::calls::{Answer, Calls, DEFAULT_VISIBILITY_S, Depth, Facts};
+use super::config::QueueConfig;
 use super::held::{Handle, Held};
-use crate::client::{ClientConfig, patient, sdk_config};
-use crate::error::failure;
+use crate::client::{ClientConfig, is_here, sdk_config};
 
 /// SQS takes and gives no more messages with one call.
 pub(crate) const PER_CALL: usize = 10;
 /// Calls at the same time, to delete, renew and give back.
 const AT_ONCE: usize = 8;
-/// Where a queue's own timeout is 0 nobody can hold a message of it, and we take this one, SQS' default.
-const DEFAULT_VISIBILITY_S: i32 = 30;
+/// How long giving back waits for calls that still receive.
+const ENDING: Duration = Duration::from_millis(300);
 /// How long giving back is tried again. What is not given back comes by itself, later.
 const GIVE_BACK: RetryConfig = RetryConfig { base_ms: 100, max_ms: 1000, give_up_after_s: 5 };
-
-/// Which queue, and how to ask it.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct QueueConfig {
-    /// The queue's URL, as the console and `aws sqs get-queue-url` show it. It also says the region, and the address of an
-    /// emulator or a VPC endpoint.
-    pub queue_url: Template,
-    /// The region (default: the one in the URL, else `AWS_REGION`, else the profile's; for an emulator on this machine
-    /// else `us-east-1`).
-    pub region: Option<Template>,
-    /// Another address of SQS (default: the one in the URL).
-    pub endpoint: Option<Template>,
-    /// The profile of credentials (default: `AWS_PROFILE`, else `default`).
-    pub profile: Option<Template>,
-    /// Seconds that SQS may wait for a message before it says that there is none: 1 to 20. A run that is stopped while the
-    /// queue is empty ends after at most as many.
-    #[serde(default = "longest_wait")]
-    pub wait_s: u8,
-    /// How many calls ask for messages side by side: 1 to 64. An empty queue is asked by one.
-    #[serde(default = "four")]
-    pub receivers: usize,
-    /// Seconds that messages stay hidden from others before they must be renewed (default: the queue's own setting). They are
-    /// renewed until they have an outcome, whatever this is.
-    pub visibility_timeout_s: Option<u16>,
-}
-
-fn longest_wait() -> u8 {
-    20
-}
-
-fn four() -> usize {
-    4
-}
-
-impl QueueConfig {
-    /// What can be said without a network.
-    ///
-    /// # Errors
-    /// The setting that cannot work.
-    pub(crate) fn check(&self) -> Result<(), ConnectorError> {
-        let within = |name: &str, is_in: bool, range: &str| match is_in {
-            true => Ok(()),
-            false => Err(ConnectorError::configuration(format!("`{name}` must be {range}"))),
-        };
-        within(
-            "wait_s",
-            (1..=20).contains(&self.wait_s),
-            "1 to 20: SQS waits no longer, and not to wait would be to ask all the time",
-        )?;
-        within("receivers", (1..=64).contains(&self.receivers), "1 to 64")?;
-        let hidden = self.visibility_timeout_s;
-        within(
-            "visibility_timeout_s",
-            hidden.is_none_or(|hidden| (1..=43_200).contains(&hidden)),
-            "1 to 43200, 12 hours",
-        )?;
-        Address::parse(&self.queue_url.resolve_plain()?).map(drop)
-    }
-}
 
 /// One message that we hold.
 pub(crate) struct Message {
@@ -117,30 +51,6 @@ impl Message {
     }
 }
 
-/// About how many messages a queue has.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Depth {
-    /// They can be had now. In FIFO queues some of them wait for others of their group.
-    pub(crate) visible: u64,
-    /// Somebody holds them.
-    pub(crate) in_flight: u64,
-    /// They were sent with a delay.
-    pub(crate) delayed: u64,
-}
-
-/// What a queue says about itself.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Facts {
-    /// Order is kept within groups.
-    pub(crate) is_fifo: bool,
-    /// Its own visibility timeout, in seconds.
-    pub(crate) visibility_s: i32,
-    /// After how many receipts SQS itself moves a message to the queue's dead-letter queue, if it has one.
-    pub(crate) max_receives: Option<u64>,
-    /// How many messages there were.
-    pub(crate) depth: Depth,
-}
-
 /// A queue. Cheap to clone; heartbeats end with the last clone.
 #[derive(Clone)]
 pub(crate) struct Queue {
@@ -149,11 +59,7 @@ pub(crate) struct Queue {
 }
 
 struct Inner {
-    /// For calls that are answered at once.
-    client: Client,
-    /// For long polls.
-    patient: Client,
-    address: Address,
+    calls: Calls,
     facts: Facts,
     wait_s: i32,
     retry: RetryConfig,
@@ -169,16 +75,21 @@ struct Inner {
 }
 
 impl Queue {
-    /// Asks the queue for its settings, once; and keeps alive what is received from then on.
+    /// Asks the queue for its settings, once; and keeps alive what is received from then on. `attributes`: messages shall come
+    /// with theirs, all of them.
     ///
     /// # Errors
     /// When there is no such queue, it cannot be reached, or may not be used.
-    pub(crate) async fn open(config: &QueueConfig, retry: RetryConfig) -> Result<Self, ConnectorError> {
+    pub(crate) async fn open(
+        config: &QueueConfig,
+        retry: RetryConfig,
+        attributes: bool,
+    ) -> Result<Self, ConnectorError> {
         let address = Address::parse(&config.queue_url.resolve_plain()?)?;
         let plain = |text: &Option<Template>| text.as_ref().map(Template::resolve_plain).transpose();
         let endpoint = plain(&config.endpoint)?;
         let is_emulated = match &endpoint {
-            Some(endpoint) => endpoint.strip_prefix("http://").is_some_and(crate::client::is_here),
+            Some(endpoint) => endpoint.strip_prefix("http://").is_some_and(is_here),
             None => address.is_emulated,
         };
         let sdk = sdk_config(&ClientConfig {
@@ -190,9 +101,8 @@ impl Queue {
         .await
         .map_err(|error| error.context(&address.partition))?;
         let wait = Duration::from_secs(config.wait_s.into());
-        let client = Client::new(&sdk);
-        let patient = aws_sdk_sqs::config::Builder::from(&sdk).timeout_config(patient(wait)).build();
-        let facts = facts(&client, &address).await?;
+        let calls = Calls::new(&sdk, address, wait, attributes);
+        let facts = calls.facts().await?;
         let visibility_s = match config.visibility_timeout_s.map(i32::from) {
             Some(seconds) => seconds,
             None if facts.visibility_s > 0 => facts.visibility_s,
@@ -200,9 +110,7 @@ impl Queue {
         };
         let visibility = Duration::from_secs(u64::try_from(visibility_s).unwrap_or_default());
         let inner = Arc::new(Inner {
-            client,
-            patient: Client::from_conf(patient),
-            address,
+            calls,
             facts,
             wait_s: config.wait_s.into(),
             retry,
@@ -222,7 +130,7 @@ impl Queue {
 
     /// `sqs/ACCOUNT/NAME`
     pub(crate) fn partition(&self) -> &Arc<str> {
-        &self.inner.address.partition
+        &self.inner.calls.address.partition
     }
 
     /// What it said about itself when it was opened.
@@ -277,18 +185,24 @@ impl Queue {
         !self.inner.held().is_empty()
     }
 
-    /// Gives back everything that is held, waits for what [`Queue::spawn`] runs, and gives back what that still received.
+    /// Waits for what [`Queue::spawn`] runs, and gives back everything that is held: first what is held now, in the end
+    /// what calls under way still brought.
     ///
     /// # Errors
     /// When giving back fails; it comes again after its visibility timeout.
     pub(crate) async fn close(&self) -> Result<(), ConnectorError> {
         self.inner.closing.cancel();
-        let held = self.inner.held().ids();
-        let first = self.inner.release(&held).await;
         self.inner.tasks.close();
+        // On a busy queue calls end at once, and should not fetch what we give back.
+        let ended = tokio::time::timeout(ENDING, self.inner.tasks.wait()).await;
+        let held = self.inner.held().ids();
+        let first = self.release(&held).await;
+        if ended.is_ok() {
+            return first;
+        }
         self.inner.tasks.wait().await;
         let held = self.inner.held().ids();
-        first.and(self.inner.release(&held).await)
+        first.and(self.release(&held).await)
     }
 
     /// Cancelled when [`Queue::close`] begins: for what `receive` callers wait for besides.
@@ -301,7 +215,7 @@ impl Queue {
     /// # Errors
     /// When it does not say.
     pub(crate) async fn depth(&self) -> Result<Depth, ConnectorError> {
-        Ok(facts(&self.inner.client, &self.inner.address).await?.depth)
+        Ok(self.inner.calls.facts().await?.depth)
     }
 }
 
@@ -321,7 +235,7 @@ impl Inner {
                 Ok(messages) if self.closing.is_cancelled() => {
                     let ids: Vec<_> = messages.into_iter().map(|message| message.id).collect();
                     if let Err(error) = self.release(&ids).await {
-                        tracing::warn!(queue = %self.address.partition, count = ids.len(), "giving messages back failed: {error}");
+                        tracing::warn!(queue = %self.calls.address.partition, count = ids.len(), "giving messages back failed: {error}");
                     }
                     return Ok(None);
                 }
@@ -329,7 +243,7 @@ impl Inner {
                 Err(error) => {
                     let text = error.message.clone();
                     let pause = backoff.after(error)?;
-                    tracing::warn!(queue = %self.address.partition, tries = backoff.tries(), "receiving failed: {text}");
+                    tracing::warn!(queue = %self.calls.address.partition, tries = backoff.tries(), "receiving failed: {text}");
                     self.closing.run_until_cancelled(tokio::time::sleep(pause)).await;
                 }
             }
@@ -337,33 +251,22 @@ impl Inner {
     }
 
     async fn receive_once(&self, wait_s: i32) -> Result<Vec<Message>, ConnectorError> {
-        // With it a FIFO queue answers a call that was lost on its way once more, instead of locking its groups.
-        let attempt = self.facts.is_fifo.then(|| format!("{:032x}", rand::random::<u128>()));
-        let call = self
-            .patient
-            .receive_message()
-            .queue_url(&self.address.url)
-            .max_number_of_messages(10)
-            .wait_time_seconds(wait_s)
-            .message_system_attribute_names(MessageSystemAttributeName::All)
-            .message_attribute_names("All")
-            .set_visibility_timeout((self.visibility_s != self.facts.visibility_s).then_some(self.visibility_s))
-            .set_receive_request_attempt_id(attempt);
-        let answer = call.send().await.map_err(|error| self.failed("ReceiveMessage", &failure(&error, known)))?;
+        let hide_s = (self.visibility_s != self.facts.visibility_s).then_some(self.visibility_s);
+        let received = self.calls.receive(wait_s, hide_s, self.facts.is_fifo).await?;
         let now = Instant::now();
         let mut messages = Vec::with_capacity(PER_CALL);
         {
             let mut held = self.held();
-            for mut received in answer.messages.unwrap_or_default() {
+            for mut received in received {
                 let (Some(id), Some(receipt)) = (received.message_id.take(), received.receipt_handle.take()) else {
-                    tracing::warn!(queue = %self.address.partition, "SQS sent a message without id or receipt; it is left");
+                    tracing::warn!(queue = %self.calls.address.partition, "SQS sent a message without id or receipt; it is left");
                     continue;
                 };
                 let id: Arc<str> = id.into();
                 match held.take(&id, receipt.into(), now) {
                     true => messages.push(Message { id, received }),
                     false => {
-                        tracing::info!(queue = %self.address.partition, message = %id, "came again while it is held")
+                        tracing::info!(queue = %self.calls.address.partition, message = %id, "came again while it is held")
                     }
                 }
             }
@@ -375,12 +278,13 @@ impl Inner {
     /// Deletes up to ten.
     async fn delete(&self, ids: &[Arc<str>]) -> Result<(), ConnectorError> {
         let mut backoff = Backoff::new(self.retry);
+        self.held().leave(ids);
         loop {
             let handles = self.held().handles(ids);
             if handles.is_empty() {
                 return Ok(());
             }
-            let error = match self.delete_once(&handles).await {
+            let error = match self.calls.delete(&handles).await {
                 Ok(answer) => {
                     self.settle(&handles, answer, "deleted, and comes again");
                     let left = self.held().handles(ids).len();
@@ -388,58 +292,30 @@ impl Inner {
                         return Ok(());
                     }
                     ConnectorError::unavailable(format!("SQS did not delete {left} of {} messages", handles.len()))
-                        .context(&self.address.partition)
+                        .context(&self.calls.address.partition)
                 }
                 Err(error) => error,
             };
-            tracing::debug!(queue = %self.address.partition, tries = backoff.tries(), "deleting is tried again: {error}");
+            tracing::debug!(queue = %self.calls.address.partition, tries = backoff.tries(), "deleting is tried again: {error}");
             tokio::time::sleep(backoff.after(error)?).await;
         }
-    }
-
-    async fn delete_once(&self, handles: &[Handle]) -> Result<Answer, ConnectorError> {
-        let entries = handles.iter().enumerate().map(|(index, handle)| {
-            let entry = DeleteMessageBatchRequestEntry::builder().id(index.to_string());
-            entry.receipt_handle(&*handle.receipt).build().map_err(|_| incomplete())
-        });
-        let call = self.client.delete_message_batch().queue_url(&self.address.url);
-        let call = call.set_entries(Some(entries.collect::<Result<_, _>>()?));
-        let answer = call.send().await.map_err(|error| self.failed("DeleteMessage", &failure(&error, known)))?;
-        Ok(Answer {
-            done: answer.successful.iter().map(|done| index(&done.id)).collect(),
-            refused: answer.failed.iter().map(refusal).collect(),
-        })
-    }
-
-    /// Hides up to ten for so long from now on.
-    async fn hide(&self, handles: &[Handle], seconds: i32) -> Result<Answer, ConnectorError> {
-        let entries = handles.iter().enumerate().map(|(index, handle)| {
-            let entry = ChangeMessageVisibilityBatchRequestEntry::builder().id(index.to_string());
-            let entry = entry.receipt_handle(&*handle.receipt).visibility_timeout(seconds);
-            entry.build().map_err(|_| incomplete())
-        });
-        let call = self.client.change_message_visibility_batch().queue_url(&self.address.url);
-        let call = call.set_entries(Some(entries.collect::<Result<_, _>>()?));
-        let sent = call.send().await;
-        let answer = sent.map_err(|error| self.failed("ChangeMessageVisibility", &failure(&error, known)))?;
-        Ok(Answer {
-            done: answer.successful.iter().map(|done| index(&done.id)).collect(),
-            refused: answer.failed.iter().map(refusal).collect(),
-        })
     }
 
     /// Forgets the messages with which a call was done, and those with which it never will be.
     fn settle(&self, handles: &[Handle], answer: Answer, what: &str) {
         let mut held = self.held();
         for handle in answer.done.into_iter().filter_map(|index| handles.get(index)) {
-            held.forget(&handle.id);
+            // What came again meanwhile is held anew, under another receipt.
+            if held.is_current(handle) {
+                held.forget(&handle.id);
+            }
         }
         for (index, code, is_stale) in answer.refused {
             let Some(handle) = handles.get(index) else { continue };
             // Under another receipt it may do better.
             if is_stale && held.is_current(handle) {
                 held.forget(&handle.id);
-                tracing::warn!(queue = %self.address.partition, message = %handle.id, code, "could not be {what}");
+                tracing::warn!(queue = %self.calls.address.partition, message = %handle.id, code, "could not be {what}");
             }
         }
     }
@@ -462,12 +338,12 @@ impl Inner {
             if handles.is_empty() {
                 return Ok(());
             }
-            let error = match self.hide(&handles, 0).await {
+            let error = match self.calls.hide(&handles, 0).await {
                 Ok(answer) => {
                     self.settle(&handles, answer, "given back; it comes after its visibility timeout");
                     let left = self.held().handles(ids).len();
                     ConnectorError::unavailable(format!("SQS did not take {left} messages back"))
-                        .context(&self.address.partition)
+                        .context(&self.calls.address.partition)
                 }
                 Err(error) => error,
             };
@@ -490,7 +366,7 @@ impl Inner {
             let renewing = self.renewing.lock().await;
             let (due, given_up) = self.held().due(Instant::now());
             if given_up > 0 {
-                tracing::warn!(queue = %self.address.partition, count = given_up, "messages were held for 12 hours, as long as SQS allows; they come again");
+                tracing::warn!(queue = %self.calls.address.partition, count = given_up, "messages were held for 12 hours, as long as SQS allows; they come again");
             }
             let calls: Vec<_> = due.chunks(PER_CALL).map(|handles| self.renew(handles)).collect();
             stream::iter(calls).buffer_unordered(AT_ONCE).collect::<()>().await;
@@ -504,13 +380,13 @@ impl Inner {
         let interval = self.held().interval();
         // A call that takes longer than that comes too late; the next one may not.
         let longest = interval.max(Duration::from_secs(1));
-        let answer = match tokio::time::timeout(longest, self.hide(handles, self.visibility_s)).await {
+        let answer = match tokio::time::timeout(longest, self.calls.hide(handles, self.visibility_s)).await {
             Ok(answer) => answer,
             Err(_) => Err(ConnectorError::unavailable("SQS did not answer in time")),
         };
         let later = Instant::now() + (interval / 4).min(Duration::from_secs(5));
         let answer = answer.unwrap_or_else(|error| {
-            tracing::warn!(queue = %self.address.partition, count = handles.len(), "keeping messages hidden failed, and is tried again: {error}");
+            tracing::warn!(queue = %self.calls.address.partition, count = handles.len(), "keeping messages hidden failed, and is tried again: {error}");
             Answer::default()
         });
         let mut held = self.held();
@@ -522,68 +398,8 @@ impl Inner {
         for (index, code, is_stale) in answer.refused {
             let Some(handle) = handles.get(index) else { continue };
             if is_stale && held.lost(handle) {
-                tracing::warn!(queue = %self.address.partition, message = %handle.id, code, "is not ours any more, and comes again");
+                tracing::warn!(queue = %self.calls.address.partition, message = %handle.id, code, "is not ours any more, and comes again");
             }
         }
     }
-
-    fn failed(&self, action: &str, error: &ConnectorError) -> ConnectorError {
-        let mut error = error.clone();
-        if error.kind == ErrorKind::Denied {
-            error.message = format!("{} (it needs sqs:{action})", error.message);
-        }
-        error.context(&self.address.partition)
-    }
-}
-
-/// What SQS said to each of up to ten.
-#[derive(Default)]
-struct Answer {
-    done: Vec<usize>,
-    /// Index, code, and whether another try with the same receipt is of no use.
-    refused: Vec<(usize, String, bool)>,
-}
-
-fn index(id: &str) -> usize {
-    id.parse().unwrap_or(usize::MAX)
-}
-
-fn refusal(entry: &aws_sdk_sqs::types::BatchResultErrorEntry) -> (usize, String, bool) {
-    // A code, not a text: it quotes nothing.
-    (index(&entry.id), entry.code.clone(), is_stale_receipt(&entry.code, entry.sender_fault))
-}
-
-fn incomplete() -> ConnectorError {
-    ConnectorError::new(ErrorKind::Internal, "a message cannot be named to SQS")
-}
-
-async fn facts(client: &Client, address: &Address) -> Result<Facts, ConnectorError> {
-    let call = client.get_queue_attributes().queue_url(&address.url).attribute_names(QueueAttributeName::All);
-    let answer = call.send().await.map_err(|error| {
-        let mut error = failure(&error, known);
-        if error.kind == ErrorKind::Denied {
-            error.message = format!("{} (it needs sqs:GetQueueAttributes)", error.message);
-        }
-        error.context(&address.partition)
-    })?;
-    let attributes = answer.attributes.unwrap_or_default();
-    let number = |name: QueueAttributeName| attributes.get(&name).and_then(|text| text.parse::<u64>().ok());
-    let redrive = attributes.get(&QueueAttributeName::RedrivePolicy);
-    let redrive = redrive.and_then(|text| serde_json::from_str::<serde_json::Value>(text).ok());
-    // A number in quotes or without, depending on who wrote it.
-    let max_receives = redrive.and_then(|policy| match &policy["maxReceiveCount"] {
-        serde_json::Value::String(text) => text.parse().ok(),
-        count => count.as_u64(),
-    });
-    let visibility = number(QueueAttributeName::VisibilityTimeout);
-    Ok(Facts {
-        is_fifo: attributes.get(&QueueAttributeName::FifoQueue).is_some_and(|text| text == "true"),
-        visibility_s: visibility.and_then(|seconds| i32::try_from(seconds).ok()).unwrap_or(DEFAULT_VISIBILITY_S),
-        max_receives,
-        depth: Depth {
-            visible: number(QueueAttributeName::ApproximateNumberOfMessages).unwrap_or_default(),
-            in_flight: number(QueueAttributeName::ApproximateNumberOfMessagesNotVisible).unwrap_or_default(),
-            delayed: number(QueueAttributeName::ApproximateNumberOfMessagesDelayed).unwrap_or_default(),
-        },
-    })
 }
