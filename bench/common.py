@@ -1,4 +1,4 @@
-"""What both benchmarks share: running programs with their CPU seconds and peak memory, and tables."""
+"""What the benchmarks share: running programs with their CPU seconds and peak memory, and tables."""
 
 import argparse
 import json
@@ -12,10 +12,10 @@ import time
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 
 
-def arguments(doc, rival, rival_help):
-    """What both benchmarks are told on the command line; makes their folder."""
+def arguments(doc, rival, rival_help, rows=1_000_000):
+    """What the benchmarks are told on the command line; makes their folder."""
     parser = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rows", type=int, default=1_000_000)
+    parser.add_argument("--rows", type=int, default=rows)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--folder", type=pathlib.Path, default=ROOT / "target" / "bench")
     parser.add_argument(rival, help=rival_help)
