@@ -4,9 +4,12 @@
 //! their failures mean to us. Then one file for each thing that a service does here:
 //!
 //! * [`kms`]: root keys in a key file, wrapped by a KMS key.
+//! * [`s3`]: records from objects, of notifications or of a bucket.
 //! * [`sqs`]: records from a queue.
+//! * [`dynamodb`]: a table as a sink.
 
 pub mod client;
+pub mod dynamodb;
 mod error;
 pub mod kms;
 pub mod s3;

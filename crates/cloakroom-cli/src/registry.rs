@@ -47,6 +47,9 @@ impl SourceConfig {
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum SinkConfig {
+    /// A table of Amazon DynamoDB.
+    #[cfg(feature = "aws")]
+    Dynamodb(Box<cloakroom_aws::dynamodb::Config>),
     /// An index of Elasticsearch or OpenSearch.
     Elasticsearch(Box<sinks::elasticsearch::Config>),
     /// A file or standard output.
@@ -61,6 +64,8 @@ impl SinkConfig {
     /// Builds the sink; does not connect.
     pub(crate) fn build(&self, context: &SinkContext) -> Result<Box<dyn Sink>, ConnectorError> {
         match self {
+            #[cfg(feature = "aws")]
+            Self::Dynamodb(config) => cloakroom_aws::dynamodb::build(config, context),
             Self::Elasticsearch(config) => sinks::elasticsearch::build(config, context),
             Self::File(config) => sinks::file::build(config, context),
             Self::Postgres(config) => sinks::postgres::build(config, context),
