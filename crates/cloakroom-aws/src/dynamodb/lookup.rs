@@ -78,9 +78,14 @@ pub(super) async fn find(
     Ok(found)
 }
 
-/// The values as the table may hold them: what is given as text may be a number there.
+/// The values as the table may hold them, each once: what is given as text may be a number there.
 fn wanted(values: &[Value]) -> Vec<AttributeValue> {
     let mut wanted = Vec::new();
+    let mut add = |value| {
+        if !wanted.contains(&value) {
+            wanted.push(value);
+        }
+    };
     for value in values {
         let (text, number) = match value {
             Value::String(text) => (text.as_str(), Number::parse(text)),
@@ -88,9 +93,11 @@ fn wanted(values: &[Value]) -> Vec<AttributeValue> {
             _ => continue,
         };
         if !text.is_empty() {
-            wanted.push(AttributeValue::S(text.to_owned()));
+            add(AttributeValue::S(text.to_owned()));
         }
-        wanted.extend(number.and_then(|number| canonical(&number).ok()).map(AttributeValue::N));
+        if let Some(number) = number.and_then(|number| canonical(&number).ok()) {
+            add(AttributeValue::N(number));
+        }
     }
     wanted
 }

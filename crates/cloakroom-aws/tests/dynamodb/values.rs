@@ -101,6 +101,8 @@ async fn keys_must_have_values_that_fit() {
     // All that one partition key has, and what a filter finds.
     let jo = [CoreValue::string("jo")];
     assert_eq!(sink.find("user", &jo, 10).await.unwrap().len(), 2);
+    let twice = [CoreValue::string("jo"), CoreValue::string("jo")];
+    assert_eq!(sink.find("user", &twice, 10).await.unwrap().len(), 2, "each once");
     assert_eq!(sink.find("user", &jo, 1).await.unwrap().len(), 1);
     assert_eq!(sink.find("at", &[CoreValue::string("1")], 10).await.unwrap().len(), 2);
     assert!(sink.find("at", &[CoreValue::string("x")], 10).await.unwrap().is_empty());
@@ -170,7 +172,7 @@ async fn a_table_that_does_not_fit_is_refused_before_the_first_record() {
     assert!(refused("sort_key: at", "{}").await.contains("has no sort key"));
     let said = refused("", "id: { type: integer }").await;
     assert!(said.contains("of type string, and the policy makes it a number"), "{said}");
-    assert!(refused("key: id", "id: drop").await.contains("`id` is in no record of this policy"));
+    assert!(refused("key: id", "id: { protect: drop }").await.contains("`id` is in no record of this policy"));
     assert!(refused("create_table: true", "{}").await.contains("`create_table` needs `key`"));
     assert!(refused("key: id\nsort_key: id", "{}").await.contains("two fields"));
     assert!(refused("concurrency: 0", "{}").await.contains("`concurrency`"));
