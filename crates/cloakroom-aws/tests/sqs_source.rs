@@ -144,6 +144,7 @@ async fn run(queue: &TestQueue, takes: Duration) -> (Summary, Vec<String>, Vec<S
     let told = Arc::clone(&rejected);
     let policy = Policy::compile(&PolicyConfig::default(), None).unwrap();
     let pipeline = Pipeline {
+        accounts: None,
         name: "test".to_owned(),
         source: source(queue, "", true),
         cloak: Cloak::new(Arc::new(policy)),

@@ -85,6 +85,9 @@ pub fn build(config: &Config, context: &SourceContext) -> Result<Box<dyn Source>
             "s3: name the `queue` that gets the notifications, or the `bucket` whose objects are read",
         ));
     }
+    if let Some(queue) = &config.queue {
+        queue.check().map_err(|error| error.context("s3: queue"))?;
+    }
     if config.objects == 0 {
         return Err(ConnectorError::configuration("s3: `objects` is at least 1"));
     }
@@ -368,7 +371,8 @@ impl Source for S3Source {
             Some(listing) => drop(tokio::spawn(list(listing, send))),
             None => {
                 if let Some(config) = &self.config.queue {
-                    let queue = Queue::open(config, self.context.retry).await.map_err(|error| error.context("s3"))?;
+                    let queue =
+                        Queue::open(config, self.context.retry, false).await.map_err(|error| error.context("s3"))?;
                     let listening = Listening {
                         queue: queue.clone(),
                         client: client.clone(),
@@ -479,7 +483,7 @@ impl Source for S3Source {
         match (self.listing(&client)?, &self.config.queue) {
             (Some(mut listing), _) => listing.check().await,
             (None, Some(config)) => {
-                let queue = Queue::open(config, self.context.retry).await?;
+                let queue = Queue::open(config, self.context.retry, false).await?;
                 Ok(format!("notifications from {}, about {} waiting", queue.partition(), queue.facts().depth.visible))
             }
             (None, None) => Ok(String::new()),
