@@ -12,13 +12,14 @@ import time
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 
 
-def arguments(doc, rival, rival_help, rows=1_000_000):
+def arguments(doc, rival=None, rival_help=None, rows=1_000_000):
     """What the benchmarks are told on the command line; makes their folder."""
     parser = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rows", type=int, default=rows)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--folder", type=pathlib.Path, default=ROOT / "target" / "bench")
-    parser.add_argument(rival, help=rival_help)
+    if rival:
+        parser.add_argument(rival, help=rival_help)
     parser.add_argument("--json", help="where to write the figures")
     options = parser.parse_args()
     options.folder.mkdir(parents=True, exist_ok=True)
