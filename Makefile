@@ -7,7 +7,7 @@ CARGO_DENY = target/tools/bin/cargo-deny
 CARGO_DENY_VERSION = 0.20.2
 ARGS =
 
-.PHONY: help demo fmt lint deny advisories install-deny servers servers-stop test schema bench bench-detect
+.PHONY: help demo fmt lint deny advisories install-deny servers servers-stop test schema bench bench-detect bench-dynamodb
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
@@ -55,6 +55,9 @@ bench: ## measure protect, the PostgreSQL load, keys of people and `eax-scrypt` 
 	bench/postgres.py $(ARGS)
 	bench/keys.py $(ARGS)
 	bench/eax_scrypt.py $(ARGS)
+
+bench-dynamodb: ## measure the load into DynamoDB beside boto3, which is brought with pip
+	bench/dynamodb.py $(ARGS)
 
 bench-detect: ## measure detection: speed and accuracy beside other engines
 	bench/detect/run.py $(ARGS)

@@ -361,12 +361,19 @@ fn code<E: ProvideErrorMetadata>(error: &SdkError<E, HttpResponse>) -> &str {
     error.code().unwrap_or_default()
 }
 
-/// Whether the service said what became of a call.
+/// The status of an answer.
+fn status<E>(error: &SdkError<E, HttpResponse>) -> Option<u16> {
+    match error {
+        SdkError::ServiceError(refused) => Some(refused.raw().status().as_u16()),
+        _ => None,
+    }
+}
+
+/// Whether the service said what became of a call, or it was never made.
 fn is_answered<E>(error: &SdkError<E, HttpResponse>) -> bool {
     match error {
-        SdkError::ServiceError(refused) => refused.raw().status().as_u16() < 500,
         SdkError::ConstructionFailure(_) => true,
-        _ => false,
+        _ => status(error).is_some_and(|status| status < 500),
     }
 }
 

@@ -14,9 +14,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use aws_sdk_dynamodb::Client;
-use aws_sdk_dynamodb::error::SdkError;
+use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_dynamodb::operation::put_item::PutItemError;
 use aws_sdk_dynamodb::types::{PutRequest, ReturnValuesOnConditionCheckFailure, WriteRequest};
+use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use cloakroom_core::{ProtectedRecord, RecordError, RecordErrorKind};
 use cloakroom_pipeline::error::{ConnectorError, ErrorKind};
 use cloakroom_pipeline::retry::{Backoff, RetryConfig};
@@ -25,7 +26,7 @@ use futures_util::stream::{self, StreamExt as _};
 
 use super::item::{self, Identity};
 use super::table::Schema;
-use super::{OnExisting, code, failed, is_answered};
+use super::{OnExisting, code, failed, is_answered, status};
 
 // https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_BatchWriteItem.html
 /// Items of one request.
@@ -172,14 +173,14 @@ impl Writer<'_> {
         let output = match self.client.batch_write_item().request_items(self.table, requests).send().await {
             Ok(output) => output,
             Err(error) => {
-                return match Refusal::of(code(&error)) {
+                return match Refusal::of(&error) {
                     Some(Refusal::Busy) => Ok(Sent::Back(puts)),
                     Some(Refusal::Item) if puts.len() > 1 => {
                         let right = puts.split_off(puts.len() / 2);
                         Ok(Sent::Halves(puts, right))
                     }
                     Some(Refusal::Item) => {
-                        known.extend(puts.iter().map(|put| (put.at, refused(code(&error)))));
+                        known.extend(puts.iter().map(|put| (put.at, refused(&error))));
                         Ok(Sent::All)
                     }
                     None => Err(failed(&error)),
@@ -256,9 +257,9 @@ impl Writer<'_> {
             let is_ours = in_doubt && found.item().is_some_and(|kept| item::holds(kept, content));
             return Ok(Some(if is_ours { RowOutcome::Delivered } else { RowOutcome::Duplicate }));
         }
-        match Refusal::of(code(&error)) {
+        match Refusal::of(&error) {
             Some(Refusal::Busy) => Ok(None),
-            Some(Refusal::Item) => Ok(Some(refused(code(&error)))),
+            Some(Refusal::Item) => Ok(Some(refused(&error))),
             None => Err((failed(&error), is_answered(&error))),
         }
     }
@@ -282,8 +283,8 @@ enum Refusal {
 }
 
 impl Refusal {
-    fn of(code: &str) -> Option<Self> {
-        match code {
+    fn of<E: ProvideErrorMetadata>(error: &SdkError<E, HttpResponse>) -> Option<Self> {
+        match code(error) {
             "ProvisionedThroughputExceededException"
             | "RequestLimitExceeded"
             | "ThrottlingException"
@@ -291,15 +292,19 @@ impl Refusal {
             | "TransactionConflictException"
             | "ReplicatedWriteConflictException" => Some(Self::Busy),
             "ValidationException" | "ItemCollectionSizeLimitExceededException" => Some(Self::Item),
+            _ if is_too_large(error) => Some(Self::Item),
             _ => None,
         }
     }
 }
 
 /// The server's words quote keys and values: only the code is told.
-fn refused(code: &str) -> RowOutcome {
+fn refused<E: ProvideErrorMetadata>(error: &SdkError<E, HttpResponse>) -> RowOutcome {
     let kind = RecordErrorKind::Database;
-    RowOutcome::Dead(match code {
+    RowOutcome::Dead(match code(error) {
+        _ if is_too_large(error) => {
+            RecordError::new(RecordErrorKind::TooLarge, "the server takes no request of that size (413)")
+        }
         "ItemCollectionSizeLimitExceededException" => RecordError::new(
             kind,
             "the items of its partition key have 10 GB already, the most beside a local index \
@@ -310,6 +315,10 @@ fn refused(code: &str) -> RowOutcome {
             "ValidationException: an attribute does not fit an index of the table, or a limit of DynamoDB",
         ),
     })
+}
+
+fn is_too_large<E>(error: &SdkError<E, HttpResponse>) -> bool {
+    status(error) == Some(413)
 }
 
 fn foreign() -> ConnectorError {

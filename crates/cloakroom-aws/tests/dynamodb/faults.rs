@@ -1,8 +1,10 @@
 //! Throttling, items that come back, answers that do not.
 
+use std::sync::{Arc, Mutex};
+
+use cloakroom_core::RecordErrorKind;
 use cloakroom_pipeline::error::ErrorKind;
 use cloakroom_pipeline::sink::{RowOutcome, Sink};
-use std::sync::{Arc, Mutex};
 
 use super::proxy::{self, Faults};
 use super::{Table, at, batch, count, dead, numbered, records};
@@ -73,6 +75,19 @@ async fn a_bad_item_is_found_by_halving() {
         assert!(!format!("{outcomes:?}").contains("4111"), "no value in an error");
     }
     assert_eq!(table.items().await, 194);
+}
+
+#[tokio::test]
+async fn requests_that_are_too_large_are_halved() {
+    for mode in ["replace", "keep"] {
+        let (table, mut sink, faults) = behind(&format!("on_existing: {mode}")).await;
+        faults.lock().unwrap().largest = Some(250_000);
+        let length = |n: usize| if n == 11 { 300_000 } else { 60_000 };
+        let lines = (0..25).map(|n| format!(r#"{{"id":"row-{n}","text":"{}"}}"#, "a".repeat(length(n))));
+        let outcomes = sink.write(&batch(&records(lines))).await.unwrap();
+        assert_eq!(dead(&outcomes), [(11, RecordErrorKind::TooLarge)], "{mode}");
+        assert_eq!(table.items().await, 24);
+    }
 }
 
 #[tokio::test]

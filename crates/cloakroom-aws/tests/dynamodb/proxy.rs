@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 
 use axum::Router;
 use axum::body::Bytes;
-use axum::extract::State;
+use axum::extract::{DefaultBodyLimit, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
@@ -16,6 +16,8 @@ pub(crate) struct Faults {
     pub(crate) most_items: Option<usize>,
     /// So many of the next writes of records are refused, with this code.
     pub(crate) refuse: Option<(usize, &'static str)>,
+    /// Requests of more bytes are refused with 413.
+    pub(crate) largest: Option<usize>,
     /// So many of the next writes of records are done, and answered with 500.
     pub(crate) lose_answers: usize,
     /// The same for writes of the ledger.
@@ -37,7 +39,7 @@ pub(crate) async fn start(to: &str) -> (String, Arc<Mutex<Faults>>) {
     let passage = Arc::new(Passage { to: to.to_owned(), client, faults: Arc::clone(&faults) });
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
-    let router = Router::new().fallback(pass).with_state(passage);
+    let router = Router::new().fallback(pass).layer(DefaultBodyLimit::disable()).with_state(passage);
     tokio::spawn(async move { axum::serve(listener, router).await });
     (url, faults)
 }
@@ -71,6 +73,9 @@ async fn pass(State(passage): State<Arc<Passage>>, headers: HeaderMap, body: Byt
         {
             *left -= 1;
             return refusal(400, code);
+        }
+        if writes && faults.largest.is_some_and(|largest| body.len() > largest) {
+            return refusal(413, "RequestEntityTooLarge");
         }
         if let (Some(most), "BatchWriteItem") = (faults.most_items, action.as_str()) {
             for (table, requests) in sent["RequestItems"].as_object_mut().unwrap() {
