@@ -2,8 +2,8 @@
 """Logins from an SQS queue into PostgreSQL, with the CPU seconds of each program, on one machine.
 
 Beside Cloakroom, in the same run: the loop that teams write first (sqs_naive.py: Python, boto3 and psycopg2, brought into
-target/bench with pip), which masks with MD5 and knows no duplicates, and Benthos, the engine of Redpanda Connect, where a
-binary is given. The queue is ElasticMQ, which is the limit of wall time for all of them; "fake" is a queue in memory that
+target/bench with pip), which masks with MD5 and knows no duplicates, and Benthos, the engine of Redpanda Connect, which is
+built into target/bench where Go is (minutes, once) unless a binary is given. The queue is ElasticMQ, which is the limit of wall time for all of them; "fake" is a queue in memory that
 costs little (sqs_fake.py). ElasticMQ and PostgreSQL are started on 127.0.0.1 and stopped at the end.
 
     bench/sqs.py --rows 20000 --rounds 3
@@ -13,6 +13,7 @@ costs little (sqs_fake.py). ElasticMQ and PostgreSQL are started on 127.0.0.1 an
 import http.client
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -51,6 +52,47 @@ output:
     max_in_flight: 4
     batching: {{ count: 500, period: 200ms }}
 """
+
+BENTHOS_MAIN = """package main
+
+import (
+	"context"
+
+	"github.com/redpanda-data/benthos/v4/public/service"
+
+	_ "github.com/jackc/pgx/v5/stdlib"
+	_ "github.com/redpanda-data/benthos/v4/public/components/io"
+	_ "github.com/redpanda-data/benthos/v4/public/components/pure"
+	_ "github.com/redpanda-data/benthos/v4/public/components/pure/extended"
+	_ "github.com/redpanda-data/connect/v4/public/components/aws"
+	_ "github.com/redpanda-data/connect/v4/public/components/sql/base"
+)
+
+func main() { service.RunCLI(context.Background()) }
+"""
+BENTHOS_MODULE = """module bench
+
+go 1.24
+
+require (
+	github.com/redpanda-data/benthos/v4 v4.78.0
+	github.com/redpanda-data/connect/v4 v4.105.0
+)
+"""
+
+
+def benthos(folder):
+    """Benthos with the components of this job, built once; None where Go is missing."""
+    module = folder / "benthos"
+    binary = module / "bench"
+    if not binary.exists() and shutil.which("go"):
+        module.mkdir(exist_ok=True)
+        (module / "main.go").write_text(BENTHOS_MAIN)
+        (module / "go.mod").write_text(BENTHOS_MODULE)
+        environ = dict(os.environ, GOTOOLCHAIN="local", GOFLAGS="-mod=mod")
+        if subprocess.run(["go", "build", "-o", "bench", "."], cwd=module, env=environ).returncode:
+            print("Benthos is left out: it does not build", file=sys.stderr)
+    return binary if binary.exists() else None
 
 
 def instance(kind, action):
@@ -99,6 +141,7 @@ def python_packages(folder):
 
 def main():
     options = arguments(__doc__, "--benthos", "a Benthos binary, to run beside", rows=20_000)
+    options.benthos = options.benthos or benthos(options.folder)
     cloakroom = build()
     environ = environment(options.folder)
     environ["PYTHONPATH"] = str(python_packages(options.folder))
@@ -185,7 +228,7 @@ def compare(options, cloakroom, environ, data, url, server):
         contenders["Benthos"] = contender(with_benthos)
         contenders["Benthos, fake queue"] = contender(with_benthos, fake=True)
     else:
-        print("Benthos is left out: no --benthos", file=sys.stderr)
+        print("Benthos is left out: no Go, and no --benthos", file=sys.stderr)
     results = rounds(options.rounds, contenders)
     print(f"\n{options.rows:,} logins, queue -> PostgreSQL, {os.cpu_count()} cores shared, median of {options.rounds}\n")
     each = 100_000 / options.rows
