@@ -161,17 +161,16 @@ fn elasticsearch() -> Target {
     let held = move || {
         ask(&url, "POST", &format!("/{index}/_refresh"), None, &Value::Null);
         let mut ids: Vec<String> = Vec::new();
+        let search = json!({ "size": 10_000, "sort": ["_doc"], "_source": false });
+        let mut page = ask(&url, "POST", &format!("/{index}/_search?scroll=1m"), None, &search);
         loop {
-            let mut search = json!({ "size": 10_000, "sort": [{ "user_id": "asc" }], "_source": false });
-            if let Some(last) = ids.last() {
-                search["search_after"] = json!([last]);
-            }
-            let page = ask(&url, "POST", &format!("/{index}/_search"), None, &search);
             let hits = page["hits"]["hits"].as_array().unwrap();
             if hits.is_empty() {
                 return ids;
             }
             ids.extend(hits.iter().map(|hit| hit["_id"].as_str().unwrap().to_owned()));
+            let next = json!({ "scroll": "1m", "scroll_id": page["_scroll_id"] });
+            page = ask(&url, "POST", "/_search/scroll", None, &next);
         }
     };
     Target { name: "elasticsearch", sink, proxy, held: Box::new(held) }

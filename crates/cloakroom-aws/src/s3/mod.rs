@@ -2,6 +2,7 @@
 //!
 //! - `notification`: what a message of the queue says
 //! - `listing`: what is there already
+//! - `arrival`: both of them as one stream of objects to read
 //! - `object`: one object as bytes that can be read anywhere; lost connections are opened again
 //! - `reading`: one object in batches, on a thread of its own
 //! - here: which objects are read, and when a notification is deleted
@@ -13,6 +14,7 @@
 //! An object is a partition of the sink's ledger, by bucket, key and entity tag: whoever reads it again, for whatever reason,
 //! goes on where the last one stopped, or finds that it is done.
 
+mod arrival;
 mod listing;
 mod notification;
 mod object;
@@ -26,7 +28,7 @@ use async_trait::async_trait;
 use aws_sdk_s3::Client;
 use aws_sdk_s3::config::{Builder, StalledStreamProtectionConfig};
 use bytes::Bytes;
-use cloakroom_core::{CompactString, Payload, Place, RecordError, RecordErrorKind, RecordId};
+use cloakroom_core::{CompactString, Format, Payload, Place, RecordId};
 use cloakroom_pipeline::config::Template;
 use cloakroom_pipeline::context::SourceContext;
 use cloakroom_pipeline::error::{ConnectorError, ErrorKind};
@@ -39,9 +41,9 @@ use tokio::sync::mpsc;
 
 use crate::client::{ClientConfig, is_here, sdk_config};
 use crate::sqs::QueueConfig;
-use crate::sqs::queue::{Message, Queue};
+use crate::sqs::queue::Queue;
+use arrival::{Arrival, Listening, list};
 use listing::Listing;
-use notification::Said;
 use object::Pinned;
 use reading::{DONE, Reading, Told, What};
 
@@ -51,6 +53,9 @@ use reading::{DONE, Reading, Told, What};
 pub struct Config {
     /// The queue to which S3 sends its notifications: its own events, as they are, through SNS or through EventBridge.
     pub queue: Option<QueueConfig>,
+    /// What becomes of messages of the queue that are no notifications.
+    #[serde(default)]
+    pub other_messages: OtherMessages,
     /// The bucket. With `queue`, notifications about others become dead letters.
     pub bucket: Option<Template>,
     /// How names of objects begin that are read. With `queue`, notifications about others become dead letters.
@@ -75,6 +80,17 @@ fn four() -> usize {
     4
 }
 
+/// What becomes of messages of the queue that are no notifications.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum OtherMessages {
+    /// Dead letters.
+    #[default]
+    DeadLetter,
+    /// Each is a record, in the format of the objects: for queues to which records are also sent directly.
+    Record,
+}
+
 /// Builds the source; does not connect.
 ///
 /// # Errors
@@ -90,6 +106,10 @@ pub fn build(config: &Config, context: &SourceContext) -> Result<Box<dyn Source>
     }
     if config.objects == 0 {
         return Err(ConnectorError::configuration("s3: `objects` is at least 1"));
+    }
+    let format = context.policy.format();
+    if config.other_messages == OtherMessages::Record && !matches!(format, Format::Json | Format::KeyValue) {
+        return Err(ConnectorError::configuration("s3: a message can be a record in the formats json and key_value"));
     }
     if config.metadata.as_deref() == Some("") {
         return Err(ConnectorError::configuration("s3: `metadata` is the name of a member"));
@@ -112,16 +132,6 @@ pub fn build(config: &Config, context: &SourceContext) -> Result<Box<dyn Source>
         left: None,
         next: 0,
     }))
-}
-
-/// What arrives, one by one.
-enum Arrival {
-    /// An object to read, of a notification or of the listing.
-    Object { pinned: Pinned, notice: Option<Arc<str>> },
-    /// A notification with so many objects, which follow it.
-    Notice { message: Message, objects: usize },
-    /// A message that is no notification, or leads to nothing that can be read: why.
-    Unusable { message: Message, why: RecordError },
 }
 
 /// An object that is read, or was read and is not settled.
@@ -149,7 +159,7 @@ struct Notice {
 enum Given {
     /// Records of an object.
     Object { number: u64, last: bool },
-    /// A message that is no notification.
+    /// A message that is no notification, or a record by itself.
     Message(Arc<str>),
 }
 
@@ -227,13 +237,17 @@ impl S3Source {
                 }
                 Ok(None)
             }
-            Some(Arrival::Unusable { message, why }) => {
+            Some(Arrival::Alone { message, why }) => {
                 let Some(queue) = &self.queue else { return Ok(None) };
                 let id =
                     RecordId { partition: Arc::clone(queue.partition()), position: Place::Id(Arc::clone(&message.id)) };
                 self.given.push_back(Given::Message(message.id));
-                let payload =
-                    Payload::Unusable { bytes: Bytes::from(message.received.body.unwrap_or_default()), error: why };
+                let bytes = Bytes::from(message.received.body.unwrap_or_default());
+                let payload = match (why, self.context.policy.format()) {
+                    (None, Format::KeyValue) => Payload::KeyValue(bytes),
+                    (None, _) => Payload::Json(bytes),
+                    (Some(error), _) => Payload::Unusable { bytes, error },
+                };
                 Ok(Some(Batch { progress: Progress::Ids, deliveries: vec![Delivery { id, payload }] }))
             }
             None => Ok(None),
@@ -378,6 +392,7 @@ impl Source for S3Source {
                         client: client.clone(),
                         bucket: self.bucket()?,
                         prefix: self.config.prefix.clone(),
+                        other: self.config.other_messages,
                         once: self.context.once,
                         send,
                     };
@@ -495,97 +510,4 @@ async fn arrive(
     arriving: &mut Option<mpsc::Receiver<Result<Arrival, ConnectorError>>>,
 ) -> Option<Result<Arrival, ConnectorError>> {
     arriving.as_mut()?.recv().await
-}
-
-/// Sends the objects of a listing.
-async fn list(mut listing: Listing, send: mpsc::Sender<Result<Arrival, ConnectorError>>) {
-    loop {
-        let arrival = match listing.next().await {
-            Ok(Some(pinned)) => Ok(Arrival::Object { pinned, notice: None }),
-            Ok(None) => return,
-            Err(error) => Err(error.context("s3")),
-        };
-        let failed = arrival.is_err();
-        if send.send(arrival).await.is_err() || failed {
-            return;
-        }
-    }
-}
-
-/// Receives notifications, and sends what they tell about.
-struct Listening {
-    queue: Queue,
-    client: Client,
-    bucket: Option<String>,
-    prefix: String,
-    once: bool,
-    send: mpsc::Sender<Result<Arrival, ConnectorError>>,
-}
-
-/// Seconds of an empty poll after which a run that only takes what is there asks whether the queue is empty.
-const LAST_POLL_S: i32 = 2;
-/// Such polls at most: a queue's own count of its messages lags behind.
-const LAST_POLLS: u32 = 5;
-
-impl Listening {
-    async fn listen(self) {
-        if let Err(error) = self.receive().await {
-            // Nobody listens: the run has ended.
-            let _ = self.send.send(Err(error.context("s3"))).await;
-        }
-    }
-
-    async fn receive(&self) -> Result<(), ConnectorError> {
-        let mut empty = 0;
-        while let Some(messages) = self.queue.receive(self.once.then_some(LAST_POLL_S)).await? {
-            if messages.is_empty() && self.once {
-                empty += 1;
-                if empty >= LAST_POLLS || self.queue.depth().await?.visible == 0 {
-                    return Ok(());
-                }
-            }
-            for message in messages {
-                empty = 0;
-                for arrival in self.arrivals(message).await? {
-                    if self.send.send(Ok(arrival)).await.is_err() {
-                        return Ok(());
-                    }
-                }
-            }
-        }
-        Ok(())
-    }
-
-    /// What a message leads to.
-    async fn arrivals(&self, message: Message) -> Result<Vec<Arrival>, ConnectorError> {
-        let unusable = |message, kind, why: &'static str| {
-            Ok(vec![Arrival::Unusable { message, why: RecordError::new(kind, why) }])
-        };
-        let named = match notification::read(message.received.body().unwrap_or_default()) {
-            Said::Objects(named) => named,
-            Said::Test => Vec::new(),
-            Said::Unknown(why) => return unusable(message, RecordErrorKind::InvalidFormat, why),
-        };
-        let elsewhere = |named: &notification::Named| {
-            self.bucket.as_ref().is_some_and(|bucket| *bucket != named.bucket) || !named.key.starts_with(&self.prefix)
-        };
-        if named.iter().any(elsewhere) {
-            let why = "it is about an object outside of the bucket and prefix that are read";
-            return unusable(message, RecordErrorKind::InvalidFormat, why);
-        }
-        let notice = Arc::clone(&message.id);
-        let mut arrivals = vec![Arrival::Notice { message, objects: named.len() }];
-        for named in named {
-            match Pinned::of(&self.client, named).await? {
-                Some(pinned) => arrivals.push(Arrival::Object { pinned, notice: Some(Arc::clone(&notice)) }),
-                None => {
-                    let Some(Arrival::Notice { message, .. }) = arrivals.into_iter().next() else {
-                        return Ok(Vec::new());
-                    };
-                    return unusable(message, RecordErrorKind::Unreadable, object::Gone::Removed.why());
-                }
-            }
-        }
-        Ok(arrivals)
-    }
 }

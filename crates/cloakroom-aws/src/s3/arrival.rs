@@ -1,0 +1,121 @@
+//! What arrives to be read: the objects of a listing, or those that notifications tell about.
+
+use std::sync::Arc;
+
+use aws_sdk_s3::Client;
+use cloakroom_core::{RecordError, RecordErrorKind};
+use cloakroom_pipeline::error::ConnectorError;
+use tokio::sync::mpsc;
+
+use super::OtherMessages;
+use super::listing::Listing;
+use super::notification::{Named, Said, read};
+use super::object::{Gone, Pinned};
+use crate::sqs::queue::{Message, Queue};
+
+/// What arrives, one by one.
+pub(super) enum Arrival {
+    /// An object to read, of a notification or of the listing.
+    Object { pinned: Pinned, notice: Option<Arc<str>> },
+    /// A notification with so many objects, which follow it.
+    Notice { message: Message, objects: usize },
+    /// A message that is no notification, or leads to nothing that can be read: why. Without a reason it is a record.
+    Alone { message: Message, why: Option<RecordError> },
+}
+
+/// Sends the objects of a listing.
+pub(super) async fn list(mut listing: Listing, send: mpsc::Sender<Result<Arrival, ConnectorError>>) {
+    loop {
+        let arrival = match listing.next().await {
+            Ok(Some(pinned)) => Ok(Arrival::Object { pinned, notice: None }),
+            Ok(None) => return,
+            Err(error) => Err(error.context("s3")),
+        };
+        let failed = arrival.is_err();
+        if send.send(arrival).await.is_err() || failed {
+            return;
+        }
+    }
+}
+
+/// Receives notifications, and sends what they tell about.
+pub(super) struct Listening {
+    pub(super) queue: Queue,
+    pub(super) client: Client,
+    pub(super) bucket: Option<String>,
+    pub(super) prefix: String,
+    pub(super) other: OtherMessages,
+    pub(super) once: bool,
+    pub(super) send: mpsc::Sender<Result<Arrival, ConnectorError>>,
+}
+
+/// Seconds of an empty poll after which a run that only takes what is there asks whether the queue is empty.
+const LAST_POLL_S: i32 = 2;
+/// Such polls at most: a queue's own count of its messages lags behind.
+const LAST_POLLS: u32 = 5;
+
+impl Listening {
+    pub(super) async fn listen(self) {
+        if let Err(error) = self.receive().await {
+            // Nobody listens: the run has ended.
+            let _ = self.send.send(Err(error.context("s3"))).await;
+        }
+    }
+
+    async fn receive(&self) -> Result<(), ConnectorError> {
+        let mut empty = 0;
+        while let Some(messages) = self.queue.receive(self.once.then_some(LAST_POLL_S)).await? {
+            if messages.is_empty() && self.once {
+                empty += 1;
+                if empty >= LAST_POLLS || self.queue.depth().await?.visible == 0 {
+                    return Ok(());
+                }
+            }
+            for message in messages {
+                empty = 0;
+                for arrival in self.arrivals(message).await? {
+                    if self.send.send(Ok(arrival)).await.is_err() {
+                        return Ok(());
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// What a message leads to.
+    async fn arrivals(&self, message: Message) -> Result<Vec<Arrival>, ConnectorError> {
+        let unusable = |message, kind, why: &'static str| {
+            Ok(vec![Arrival::Alone { message, why: Some(RecordError::new(kind, why)) }])
+        };
+        let named = match read(message.received.body().unwrap_or_default()) {
+            Said::Objects(named) => named,
+            Said::Test => Vec::new(),
+            Said::Unknown(_) if self.other == OtherMessages::Record => {
+                return Ok(vec![Arrival::Alone { message, why: None }]);
+            }
+            Said::Unknown(why) => return unusable(message, RecordErrorKind::InvalidFormat, why),
+        };
+        let elsewhere = |named: &Named| {
+            self.bucket.as_ref().is_some_and(|bucket| *bucket != named.bucket) || !named.key.starts_with(&self.prefix)
+        };
+        if named.iter().any(elsewhere) {
+            let why = "it is about an object outside of the bucket and prefix that are read";
+            return unusable(message, RecordErrorKind::InvalidFormat, why);
+        }
+        let notice = Arc::clone(&message.id);
+        let mut arrivals = vec![Arrival::Notice { message, objects: named.len() }];
+        for named in named {
+            match Pinned::of(&self.client, named).await? {
+                Some(pinned) => arrivals.push(Arrival::Object { pinned, notice: Some(Arc::clone(&notice)) }),
+                None => {
+                    let Some(Arrival::Notice { message, .. }) = arrivals.into_iter().next() else {
+                        return Ok(Vec::new());
+                    };
+                    return unusable(message, RecordErrorKind::Unreadable, Gone::Removed.why());
+                }
+            }
+        }
+        Ok(arrivals)
+    }
+}
