@@ -45,14 +45,15 @@ pub const EMULATED_REGION: &str = "us-east-1";
 /// Its key, and the secret of it.
 const EMULATED_KEY: &str = "test";
 
-/// Timeouts for calls whose answer the service may hold back for so long: long polls.
+/// Timeouts for calls whose answer the service may hold back for so long: long polls. No longer for all attempts than for one:
+/// whoever stops waits for them.
 #[must_use]
 pub(crate) fn patient(wait: Duration) -> TimeoutConfig {
     let attempt = wait + Duration::from_secs(10);
     TimeoutConfig::builder()
         .connect_timeout(CONNECT)
         .operation_attempt_timeout(attempt)
-        .operation_timeout(attempt + CALL)
+        .operation_timeout(attempt)
         .build()
 }
 

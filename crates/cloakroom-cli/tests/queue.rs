@@ -237,6 +237,39 @@ fn deleting_in_part_is_tried_again_for_the_rest() {
     queue.assert_complete(&pipeline);
 }
 
+/// Every seventh call is refused, and of every eleventh the answer is lost: messages that were received so come again when their
+/// time has passed, and what was deleted so is deleted once more.
+#[test]
+fn calls_that_fail_now_and_then_lose_nothing_and_double_nothing() {
+    let queue = Queue::new(800, 2);
+    let mut calls = 0_u32;
+    let (server, actions) = proxy(Box::new(move |action, body| {
+        calls += 1;
+        match calls {
+            // The first asks for the queue's settings.
+            1 => None,
+            calls if calls % 7 == 0 => {
+                Some(Response::json(400, &json!({ "__type": "com.amazonaws.sqs#RequestThrottled" })))
+            }
+            calls if calls % 11 == 0 => {
+                call(action, body);
+                Some(Response::json(500, &json!({ "__type": "InternalError" })))
+            }
+            _ => None,
+        }
+    }));
+    let pipeline = queue.pipeline(&format!("endpoint: '{}'", server.url), "batch: { records: 50, wait_ms: 20 }");
+    for _ in 0..5 {
+        queue.run_once(&pipeline);
+        std::thread::sleep(Duration::from_millis(2500));
+        if queue.left() == (0, 0) {
+            break;
+        }
+    }
+    assert!(actions.lock().unwrap().len() > 160, "calls enough that many failed");
+    queue.assert_complete(&pipeline);
+}
+
 #[test]
 fn what_is_wrong_is_said_in_words_that_help() {
     let queue = Queue::new(1, 30);

@@ -33,7 +33,9 @@ pub(crate) const PER_CALL: usize = 10;
 const AT_ONCE: usize = 8;
 /// How long giving back waits for calls that still receive.
 const ENDING: Duration = Duration::from_millis(300);
-/// How long giving back is tried again. What is not given back comes by itself, later.
+/// How long giving back may take in all.
+const GIVING_BACK: Duration = Duration::from_secs(20);
+/// How long giving back ten is tried again. What is not given back comes by itself, later.
 const GIVE_BACK: RetryConfig = RetryConfig { base_ms: 100, max_ms: 1000, give_up_after_s: 5 };
 
 /// One message that we hold.
@@ -170,7 +172,11 @@ impl Queue {
     /// # Errors
     /// When that fails; they come again after their visibility timeout.
     pub(crate) async fn release(&self, ids: &[Arc<str>]) -> Result<(), ConnectorError> {
-        self.inner.release(ids).await
+        match tokio::time::timeout(GIVING_BACK, self.inner.release(ids)).await {
+            Ok(released) => released,
+            Err(_) => Err(ConnectorError::unavailable("SQS did not take all messages back in time")
+                .context(&self.inner.calls.address.partition)),
+        }
     }
 
     /// Keeps messages hidden no longer: they come again after their visibility timeout, and how often is for the queue's
