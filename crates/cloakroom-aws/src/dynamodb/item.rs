@@ -104,8 +104,8 @@ fn key(record: &ProtectedRecord, attribute: &KeyAttribute) -> Result<String, Rec
             return refuse(RecordErrorKind::WrongType, detail);
         }
     };
-    if text.len() > attribute.longest {
-        return refuse(RecordErrorKind::TooLong, format!("a {what} has at most {} bytes", attribute.longest));
+    if text.len() > attribute.longest() {
+        return refuse(RecordErrorKind::TooLong, format!("a {what} has at most {} bytes", attribute.longest()));
     }
     Ok(text)
 }

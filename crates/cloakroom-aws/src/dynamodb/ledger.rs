@@ -8,7 +8,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use cloakroom_pipeline::error::{ConnectorError, ErrorKind};
 use sha2::{Digest as _, Sha256};
 
-use super::table::{self, KeyAttribute, KeyType, Schema};
+use super::table::{self, KeyAttribute, KeyType, Role, Schema};
 use super::{Clients, code, failed};
 
 const ID: &str = "id";
@@ -65,7 +65,7 @@ impl DynamoLedger {
         let item = match call.send().await {
             Ok(answer) => answer.item,
             Err(error) if code(&error) == "ResourceNotFoundException" => {
-                let partition = KeyAttribute::partition(ID, KeyType::Text);
+                let partition = KeyAttribute::new(ID, KeyType::Text, Role::Partition);
                 let schema = Schema { partition, sort: None };
                 table::create(&clients.reading, &self.name, &schema).await?;
                 table::ready(&clients.reading, &self.name).await?.ok_or_else(|| table::missing(&self.name))?;

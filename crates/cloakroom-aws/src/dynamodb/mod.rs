@@ -400,7 +400,3 @@ fn known(code: &str) -> Option<ConnectorError> {
         _ => return None,
     })
 }
-
-fn fault(kind: ErrorKind, text: &str) -> ConnectorError {
-    ConnectorError::new(kind, text)
-}

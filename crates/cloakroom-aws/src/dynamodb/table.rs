@@ -12,7 +12,7 @@ use cloakroom_core::error::did_you_mean;
 use cloakroom_core::policy::{ColumnSource, FieldType, Unlisted};
 use cloakroom_pipeline::error::{ConnectorError, ErrorKind};
 
-use super::{code, failed, fault};
+use super::{code, failed};
 
 /// Between two looks at a table that is being made.
 const LOOK: Duration = Duration::from_millis(500);
@@ -31,8 +31,14 @@ pub(super) struct Schema {
 pub(super) struct KeyAttribute {
     pub(super) name: String,
     pub(super) kind: KeyType,
-    /// The most bytes of its value.
-    pub(super) longest: usize,
+    pub(super) role: Role,
+}
+
+/// What an attribute is in the key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Role {
+    Partition,
+    Sort,
 }
 
 /// The types of keys that records can have: they hold no bytes.
@@ -60,21 +66,31 @@ impl KeyType {
 }
 
 impl KeyAttribute {
-    pub(super) fn partition(name: &str, kind: KeyType) -> Self {
-        Self { name: name.to_owned(), kind, longest: 2048 }
-    }
-
-    pub(super) fn sort(name: &str, kind: KeyType) -> Self {
-        Self { name: name.to_owned(), kind, longest: 1024 }
+    pub(super) fn new(name: &str, kind: KeyType, role: Role) -> Self {
+        Self { name: name.to_owned(), kind, role }
     }
 
     /// The word for it.
     pub(super) fn what(&self) -> &'static str {
-        if self.longest == 2048 { "partition key" } else { "sort key" }
+        match self.role {
+            Role::Partition => "partition key",
+            Role::Sort => "sort key",
+        }
+    }
+
+    /// The most bytes of its value.
+    pub(super) fn longest(&self) -> usize {
+        match self.role {
+            Role::Partition => 2048,
+            Role::Sort => 1024,
+        }
     }
 
     fn element(&self) -> Result<(KeySchemaElement, AttributeDefinition), ConnectorError> {
-        let role = if self.longest == 2048 { KeyRole::Hash } else { KeyRole::Range };
+        let role = match self.role {
+            Role::Partition => KeyRole::Hash,
+            Role::Sort => KeyRole::Range,
+        };
         let element = KeySchemaElement::builder().attribute_name(&self.name).key_type(role).build();
         let definition =
             AttributeDefinition::builder().attribute_name(&self.name).attribute_type(self.kind.scalar()).build();
@@ -123,9 +139,9 @@ fn read(name: &str, table: TableDescription) -> Result<Table, ConnectorError> {
     };
     let attribute = |role: &KeyRole| table.key_schema().iter().find(|of| of.key_type() == role);
     let partition = attribute(&KeyRole::Hash).ok_or_else(incomplete)?.attribute_name();
-    let partition = KeyAttribute::partition(partition, kind(partition)?);
+    let partition = KeyAttribute::new(partition, kind(partition)?, Role::Partition);
     let sort = match attribute(&KeyRole::Range) {
-        Some(sort) => Some(KeyAttribute::sort(sort.attribute_name(), kind(sort.attribute_name())?)),
+        Some(sort) => Some(KeyAttribute::new(sort.attribute_name(), kind(sort.attribute_name())?, Role::Sort)),
         None => None,
     };
     let billing = table.billing_mode_summary().and_then(|billing| billing.billing_mode());
@@ -171,7 +187,10 @@ pub(super) async fn ready(client: &Client, name: &str) -> Result<Option<Table>, 
                 return Err(ConnectorError::unavailable(format!("the table {name} is being deleted")));
             }
             TableStatus::InaccessibleEncryptionCredentials => {
-                return Err(fault(ErrorKind::Denied, &format!("DynamoDB may not use the key of table {name}")));
+                return Err(ConnectorError::new(
+                    ErrorKind::Denied,
+                    format!("DynamoDB may not use the key of table {name}"),
+                ));
             }
             _ => return Err(ConnectorError::configuration(format!("the table {name} is archived or cannot be used"))),
         }
@@ -181,13 +200,14 @@ pub(super) async fn ready(client: &Client, name: &str) -> Result<Option<Table>, 
 
 /// The key that a table gets which is made for this policy.
 pub(super) fn planned(key: &str, sort_key: Option<&str>, policy: &Policy) -> Result<Schema, ConnectorError> {
-    let kind = |setting, name| Ok::<_, ConnectorError>(key_type(setting, name, policy)?.unwrap_or(KeyType::Text));
+    let attribute = |name: &str, role| {
+        let attribute = KeyAttribute::new(name, KeyType::Text, role);
+        let kind = key_type(&attribute, policy)?.unwrap_or(KeyType::Text);
+        Ok::<_, ConnectorError>(KeyAttribute { kind, ..attribute })
+    };
     Ok(Schema {
-        partition: KeyAttribute::partition(key, kind("key", key)?),
-        sort: match sort_key {
-            Some(name) => Some(KeyAttribute::sort(name, kind("sort_key", name)?)),
-            None => None,
-        },
+        partition: attribute(key, Role::Partition)?,
+        sort: sort_key.map(|name| attribute(name, Role::Sort)).transpose()?,
     })
 }
 
@@ -211,9 +231,8 @@ pub(super) fn check(
         (Some(said), Some(sort)) if said != sort.name => return mismatch("sort_key", said, &is(sort)),
         _ => {}
     }
-    for (setting, attribute) in [("key", Some(&schema.partition)), ("sort_key", schema.sort.as_ref())] {
-        let Some(attribute) = attribute else { continue };
-        match key_type(setting, &attribute.name, policy)? {
+    for attribute in std::iter::once(&schema.partition).chain(&schema.sort) {
+        match key_type(attribute, policy)? {
             Some(kind) if kind != attribute.kind => {
                 return Err(ConnectorError::configuration(format!(
                     "{} of type {}, and the policy makes it a {}",
@@ -229,7 +248,8 @@ pub(super) fn check(
 }
 
 /// The type of a field that is to be a key, where the policy determines it.
-fn key_type(setting: &str, name: &str, policy: &Policy) -> Result<Option<KeyType>, ConnectorError> {
+fn key_type(attribute: &KeyAttribute, policy: &Policy) -> Result<Option<KeyType>, ConnectorError> {
+    let name = attribute.name.as_str();
     let delivered = || policy.columns().iter().filter(|column| column.source != ColumnSource::Dropped);
     let dropped = policy.columns().iter().any(|column| column.name == name);
     let Some(column) = delivered().find(|column| column.name == name) else {
@@ -239,7 +259,7 @@ fn key_type(setting: &str, name: &str, policy: &Policy) -> Result<Option<KeyType
         let near = did_you_mean(name, delivered().map(|column| column.name.as_str()));
         return Err(ConnectorError::configuration(format!(
             "the {} `{name}` is in no record of this policy{near}",
-            if setting == "key" { "partition key" } else { "sort key" }
+            attribute.what()
         )));
     };
     match column.column_type {
