@@ -8,6 +8,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout, missing_docs)]
 
 mod common;
+#[allow(dead_code)] // a server, which is not needed here
 #[path = "protected_keys/server.rs"]
 mod server;
 

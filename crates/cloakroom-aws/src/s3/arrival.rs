@@ -11,7 +11,7 @@ use super::OtherMessages;
 use super::listing::Listing;
 use super::notification::{Named, Said, read};
 use super::object::{Gone, Pinned};
-use crate::sqs::queue::{Message, Queue};
+use crate::sqs::queue::{Message, Queue, WAIT_ONCE_S};
 
 /// What arrives, one by one.
 pub(super) enum Arrival {
@@ -49,11 +49,6 @@ pub(super) struct Listening {
     pub(super) send: mpsc::Sender<Result<Arrival, ConnectorError>>,
 }
 
-/// Seconds of an empty poll after which a run that only takes what is there asks whether the queue is empty.
-const LAST_POLL_S: i32 = 2;
-/// Such polls at most: a queue's own count of its messages lags behind.
-const LAST_POLLS: u32 = 5;
-
 impl Listening {
     pub(super) async fn listen(self) {
         if let Err(error) = self.receive().await {
@@ -63,16 +58,13 @@ impl Listening {
     }
 
     async fn receive(&self) -> Result<(), ConnectorError> {
-        let mut empty = 0;
-        while let Some(messages) = self.queue.receive(self.once.then_some(LAST_POLL_S)).await? {
-            if messages.is_empty() && self.once {
-                empty += 1;
-                if empty >= LAST_POLLS || self.queue.depth().await?.visible == 0 {
-                    return Ok(());
-                }
+        let mut empty_rounds = 0;
+        while let Some(messages) = self.queue.receive(self.once.then_some(WAIT_ONCE_S)).await? {
+            if messages.is_empty() && self.once && self.queue.is_drained(&mut empty_rounds).await {
+                return Ok(());
             }
             for message in messages {
-                empty = 0;
+                empty_rounds = 0;
                 for arrival in self.arrivals(message).await? {
                     if self.send.send(Ok(arrival)).await.is_err() {
                         return Ok(());

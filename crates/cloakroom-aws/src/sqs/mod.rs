@@ -47,13 +47,8 @@ use cloakroom_pipeline::source::{Batch, Delivery, Outcome, Progress, Source};
 use tokio::sync::watch;
 
 pub use config::{Config, QueueConfig};
-use queue::{Message, Queue};
+use queue::{Message, Queue, WAIT_ONCE_S};
 use waiting::{Arrived, Waiting};
-
-/// How long a receiver waits for a message in a run that is to end when there is none.
-const WAIT_ONCE_S: i32 = 2;
-/// How often such a run asks again although no message came, because the queue says that there are some.
-const ASK_AGAIN: u32 = 5;
 
 /// Makes the source. Connects to nothing yet.
 ///
@@ -154,7 +149,7 @@ impl Receiver {
                 Ok(None) => return,
                 Ok(Some(messages)) if messages.is_empty() => {
                     self.set(Pace::Idle);
-                    if self.once && self.is_first && self.is_drained(&mut empty_rounds).await {
+                    if self.once && self.is_first && self.queue.is_drained(&mut empty_rounds).await {
                         self.waiting.drained();
                         self.set(Pace::Over);
                     }
@@ -186,22 +181,6 @@ impl Receiver {
             }
             is_new
         });
-    }
-
-    /// No message came: is there really none? The queue's own count is approximate, so it does not have the last word.
-    async fn is_drained(&self, empty_rounds: &mut u32) -> bool {
-        if self.queue.facts().is_fifo && self.queue.holds_any() {
-            // More of the groups that we hold come when these are settled.
-            return false;
-        }
-        *empty_rounds += 1;
-        match self.queue.depth().await {
-            Ok(depth) => depth.visible == 0 || *empty_rounds > ASK_AGAIN,
-            Err(error) => {
-                tracing::debug!(queue = %self.queue.partition(), "the queue does not say how many messages it has: {error}");
-                *empty_rounds > ASK_AGAIN
-            }
-        }
     }
 }
 
