@@ -50,9 +50,10 @@ schema: ## write schemas/pipeline.schema.json from the types of the pipeline fil
 	cargo run -q -p cloakroom-cli -- schema > target/pipeline.schema.json
 	mv target/pipeline.schema.json schemas/pipeline.schema.json
 
-bench: ## measure protect, the PostgreSQL load, keys of people and `eax-scrypt` documents, beside their limits
+bench: ## measure protect, the PostgreSQL load, a queue, keys of people and `eax-scrypt` documents, beside their limits
 	bench/protect.py $(ARGS)
 	bench/postgres.py $(ARGS)
+	bench/sqs.py $(ARGS)
 	bench/keys.py $(ARGS)
 	bench/eax_scrypt.py $(ARGS)
 
