@@ -15,6 +15,7 @@ use cloakroom_aws::s3::{Config, build};
 use cloakroom_core::policy::{PolicyConfig, RecordConfig};
 use cloakroom_core::{Format, Payload, Policy};
 use cloakroom_crypto::{KeyId, PseudonymKey};
+use cloakroom_faults::{Fault, FaultProxy, Plan, seed};
 use cloakroom_pipeline::config::BatchConfig;
 use cloakroom_pipeline::context::SourceContext;
 use cloakroom_pipeline::contract::{self, MemoryLedger};
@@ -330,6 +331,71 @@ async fn another_run_at_the_same_object_is_left_alone() {
     assert_eq!(by_object(&batches).into_values().map(|records| records.len()).collect::<Vec<_>>(), [30]);
     source.close().await.unwrap();
     assert_eq!(bucket.messages(&url).await, 1, "its notification is for the other to delete");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn connections_that_break_are_opened_again_where_they_were() {
+    let bucket = Bucket::new().await;
+    let content =
+        (0..20_000).map(|number| format!("{{\"n\":{number},\"x\":\"{}\"}}\n", "y".repeat(90))).collect::<String>();
+    bucket.put("plain.jsonl", content.as_bytes()).await;
+    bucket.put("packed.zst", zstd::encode_all(content.as_bytes(), 1).unwrap()).await;
+    let proxy = FaultProxy::http(&address(), Plan::new(seed()).drop(0.1).cut(0.5).status(0.1));
+    let mut source = bucket.source(json!({ "bucket": bucket.name, "endpoint": proxy.url(), "path_style": true }));
+    let mut ledger = MemoryLedger::default();
+    source.open(&mut ledger).await.unwrap();
+    for _ in 0..4 {
+        proxy.next(Fault::Cut, "plain.jsonl");
+        proxy.next(Fault::Cut, "packed.zst");
+    }
+    let found = by_object(&drain(source.as_mut(), &mut ledger).await);
+    for key in ["plain.jsonl", "packed.zst"] {
+        let records = &found[&format!("s3/{}/{key}", bucket.name)];
+        let numbers: Vec<String> = (0..20_000).map(|number| format!("{{\"n\":{number},")).collect();
+        assert_eq!(records.len(), numbers.len(), "{}", proxy.describe());
+        assert!(
+            records.iter().zip(&numbers).all(|(record, number)| record.starts_with(number)),
+            "{}",
+            proxy.describe()
+        );
+    }
+    assert!(proxy.injected().cut >= 8, "{}", proxy.describe());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_may_not_be_read_stays_in_the_queue_and_the_others_are_read() {
+    let bucket = Bucket::new().await;
+    let url = bucket.queue().await;
+    bucket.put("closed.jsonl", lines(0, 10)).await;
+    bucket.put("open.jsonl", lines(0, 10)).await;
+    let proxy = FaultProxy::http(&address(), Plan::none());
+    proxy.next(Fault::Refuse(403, "AccessDenied"), "closed.jsonl");
+    let more = json!({ "queue": { "queue_url": url, "endpoint": address() }, "endpoint": proxy.url() });
+    let mut source = bucket.source(more.clone());
+    let mut ledger = MemoryLedger::default();
+    source.open(&mut ledger).await.unwrap();
+    let mut read = 0;
+    let error = loop {
+        match source.next_batch(&mut ledger).await {
+            Ok(Some(batch)) => {
+                read += batch.deliveries.len();
+                settle(source.as_mut(), &mut ledger, &batch).await;
+            }
+            Ok(None) => panic!("it ended well"),
+            Err(error) => break error,
+        }
+    };
+    source.close().await.unwrap();
+    assert_eq!((read, error.kind), (10, ErrorKind::Denied), "{error}");
+    assert!(error.message.contains("1 objects were left"), "{error}");
+    assert_eq!(bucket.messages(&url).await, 1);
+    // Its time is over, and somebody has given the permission.
+    tokio::time::sleep(std::time::Duration::from_secs(4)).await;
+    let mut source = bucket.source(more);
+    source.open(&mut ledger).await.unwrap();
+    assert_eq!(drain(source.as_mut(), &mut ledger).await.len(), 2);
+    source.close().await.unwrap();
+    assert_eq!(bucket.messages(&url).await, 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]

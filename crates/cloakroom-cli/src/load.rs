@@ -124,8 +124,12 @@ impl Loaded {
     pub(crate) async fn pipeline(&self, source: Box<dyn Source>) -> Result<Pipeline, Failure> {
         let sink = self.file.sink.as_ref().ok_or_else(|| missing("sink"))?;
         let state = std::path::absolute(self.file.state.file()?).ok();
-        if state.is_some() && sink.sqlite_file().and_then(|file| std::path::absolute(file).ok()) == state {
-            return Err(Failure::new(2, "`sink.sqlite.path` and `state.path` are the same file; give each its own"));
+        let files = sink.sqlite_files().into_iter().filter_map(|file| std::path::absolute(file).ok());
+        if files.into_iter().any(|file| Some(file) == state) {
+            return Err(Failure::new(
+                2,
+                "`path` of the sqlite sink and `state.path` are the same file; give each its own",
+            ));
         }
         let sink = sink.build(&sink_context(&self.name, &self.policy))?;
         let letters = self.dead_letters()?;

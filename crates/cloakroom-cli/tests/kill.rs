@@ -7,7 +7,8 @@
 //! - the database dies twice under a load, which ends by itself;
 //! - it dies after a commit and before it could say so;
 //! - it dies while a run asks it where to go on;
-//! - the program dies ten times at random moments, into PostgreSQL, SQLite, a file and a file in parts;
+//! - the program dies ten times at random moments, into PostgreSQL, SQLite, a file, a file in parts, and PostgreSQL and
+//!   SQLite together;
 //! - it dies in a commit that the database then completes, and is started again before that;
 //! - both die together;
 //! - SIGTERM stops a load in good order, also while the database is away.
@@ -149,6 +150,11 @@ fn ten_deaths_of_the_program_leave_the_parts_of_a_file_exact() {
     let parts = place.parts();
     assert!(parts.iter().all(|part| BufReader::new(File::open(part).unwrap()).lines().count() <= 3000), "{parts:?}");
     assert!(parts.len() > 60, "{parts:?}");
+}
+
+#[test]
+fn ten_deaths_of_the_program_leave_two_sinks_exact() {
+    dies_ten_times(&Place::new("fan-out", Target::FanOut, 500), 100_000);
 }
 
 fn dies_ten_times(place: &Place, rows: u64) {
@@ -301,6 +307,8 @@ enum Target {
     Sqlite,
     File,
     Parts,
+    /// PostgreSQL and SQLite.
+    FanOut,
 }
 
 /// A folder with inputs, pipelines and state, and the database.
@@ -317,7 +325,7 @@ impl Place {
     fn new(test: &str, target: Target, batch: u64) -> Self {
         static TURN: Mutex<()> = Mutex::new(());
         let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
-        let server = (target == Target::Postgres).then(|| Server::new(test));
+        let server = matches!(target, Target::Postgres | Target::FanOut).then(|| Server::new(test));
         Self { target, batch, folder: tempfile::tempdir().unwrap(), server, _turn: turn }
     }
 
@@ -350,11 +358,12 @@ impl Place {
             program.arg("--wrong-shape");
         }
         assert!(program.stdout(file).status().unwrap().success());
+        let postgres = || format!("postgres: {{ url: '{}', table: {name}, create_table: true }}", self.server().url);
+        let sqlite = || format!("sqlite: {{ path: '{}', table: {name} }}", self.path("rows.db").display());
         let sink = match self.target {
-            Target::Postgres => {
-                format!("postgres: {{ url: '{}', table: {name}, create_table: true }}", self.server().url)
-            }
-            Target::Sqlite => format!("sqlite: {{ path: '{}', table: {name} }}", self.path("rows.db").display()),
+            Target::Postgres => postgres(),
+            Target::Sqlite => sqlite(),
+            Target::FanOut => format!("fan_out: [{{ {} }}, {{ {} }}]", postgres(), sqlite()),
             Target::File => format!("file: {{ path: '{}' }}", self.path(&format!("{name}.out")).display()),
             Target::Parts => {
                 let path = self.path(&format!("{name}.out"));
@@ -422,11 +431,17 @@ sink:
 
     fn assert_exactly_once(&self, expected: u64, said: &dyn Display) {
         let count = "SELECT count(*), count(DISTINCT user_id) FROM load";
+        let sqlite = || {
+            let database = rusqlite::Connection::open(self.path("rows.db")).unwrap();
+            database.query_row(count, [], |row| Ok((row.get(0)?, row.get(1)?))).unwrap()
+        };
         let found = match self.target {
             Target::Postgres => self.server().session().numbers(count),
-            Target::Sqlite => {
-                let database = rusqlite::Connection::open(self.path("rows.db")).unwrap();
-                database.query_row(count, [], |row| Ok((row.get(0)?, row.get(1)?))).unwrap()
+            Target::Sqlite => sqlite(),
+            Target::FanOut => {
+                let found = self.server().session().numbers(count);
+                assert_eq!(found, sqlite(), "the same in both; {said}");
+                found
             }
             Target::File => users(&[self.path("load.out")]),
             Target::Parts => users(&self.parts()),

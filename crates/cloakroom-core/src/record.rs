@@ -62,6 +62,7 @@ pub struct Record {
 /// ```compile_fail
 /// fn cannot_be_printed(record: &cloakroom_core::Record) { println!("{record:?}"); }
 /// ```
+#[derive(Clone)]
 pub struct ProtectedRecord {
     id: RecordId,
     content: Object,

@@ -15,6 +15,7 @@ pub mod context;
 pub mod dead_letter;
 pub mod documents;
 pub mod error;
+pub mod fan_out;
 pub mod framing;
 pub mod keys;
 pub mod prefetch;

@@ -21,6 +21,8 @@ pub(super) enum Arrival {
     Notice { message: Message, objects: usize },
     /// A message that is no notification, or leads to nothing that can be read: why. Without a reason it is a record.
     Alone { message: Message, why: Option<RecordError> },
+    /// Nothing more.
+    End,
 }
 
 /// Sends the objects of a listing.
@@ -28,11 +30,11 @@ pub(super) async fn list(mut listing: Listing, send: mpsc::Sender<Result<Arrival
     loop {
         let arrival = match listing.next().await {
             Ok(Some(pinned)) => Ok(Arrival::Object { pinned, notice: None }),
-            Ok(None) => return,
+            Ok(None) => Ok(Arrival::End),
             Err(error) => Err(error.context("s3")),
         };
-        let failed = arrival.is_err();
-        if send.send(arrival).await.is_err() || failed {
+        let is_last = matches!(arrival, Err(_) | Ok(Arrival::End));
+        if send.send(arrival).await.is_err() || is_last {
             return;
         }
     }
@@ -51,10 +53,9 @@ pub(super) struct Listening {
 
 impl Listening {
     pub(super) async fn listen(self) {
-        if let Err(error) = self.receive().await {
-            // Nobody listens: the run has ended.
-            let _ = self.send.send(Err(error.context("s3"))).await;
-        }
+        let end = self.receive().await.map(|()| Arrival::End).map_err(|error| error.context("s3"));
+        // Nobody listens: the run has ended.
+        let _ = self.send.send(end).await;
     }
 
     async fn receive(&self) -> Result<(), ConnectorError> {

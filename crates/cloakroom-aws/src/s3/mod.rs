@@ -250,7 +250,7 @@ impl S3Source {
                 };
                 Ok(Some(Batch { progress: Progress::Ids, deliveries: vec![Delivery { id, payload }] }))
             }
-            None => Ok(None),
+            Some(Arrival::End) | None => Ok(None),
         }
     }
 
@@ -340,7 +340,7 @@ impl S3Source {
             // It comes again when its time is over.
             Some(Notice { failed: true, .. }) => {
                 if let Some(queue) = &self.queue {
-                    queue.give_up(&[Arc::clone(id)]);
+                    queue.give_up(id);
                 }
             }
             _ => self.finished.push(Arc::clone(id)),
@@ -430,9 +430,11 @@ impl Source for S3Source {
                     }
                 }
                 arrival = arrive(&mut self.arriving), if self.waiting.is_none() && self.arriving.is_some() => {
-                    match arrival {
-                        Some(arrival) => self.waiting = Some(arrival?),
-                        None => self.arriving = None,
+                    match arrival.transpose()? {
+                        Some(Arrival::End) => self.arriving = None,
+                        Some(arrival) => self.waiting = Some(arrival),
+                        // Silence must not look like the end.
+                        None => return Err(ConnectorError::new(ErrorKind::Internal, "s3: nothing arrives any more")),
                     }
                 }
                 // An object waits until what was given out of it is settled.

@@ -122,13 +122,6 @@ impl Held {
         }
     }
 
-    /// Renews a message no more: it comes again when its time is over.
-    pub(super) fn give_up(&mut self, id: &str) {
-        if let Some(held) = self.messages.get_mut(id) {
-            held.renew_at = None;
-        }
-    }
-
     /// True when the message is held under this receipt.
     pub(super) fn is_current(&self, handle: &Handle) -> bool {
         self.messages.get(&handle.id).is_some_and(|held| held.receipt == handle.receipt)

@@ -201,11 +201,10 @@ impl Queue {
         }
     }
 
-    /// Keeps messages hidden no longer: they come again after their visibility timeout, and how often is for the queue's
-    /// redrive policy to say.
-    pub(crate) fn give_up(&self, ids: &[Arc<str>]) {
-        let mut held = self.inner.held();
-        ids.iter().for_each(|id| held.give_up(id));
+    /// Lets a message go without giving it back: it comes again after its visibility timeout, to us or to others, and how
+    /// often is for the queue's redrive policy to say.
+    pub(crate) fn give_up(&self, id: &str) {
+        self.inner.held().forget(id);
     }
 
     /// True when messages are held.
