@@ -7,6 +7,8 @@ use std::sync::Arc;
 use cloakroom_connect::{sinks, sources};
 use cloakroom_crypto::{ExposeSecret, SecretString};
 use cloakroom_pipeline::config::PipelineFile;
+#[cfg(feature = "aws")]
+use cloakroom_pipeline::config::Template;
 use cloakroom_pipeline::context::{SinkContext, SourceContext};
 use cloakroom_pipeline::fan_out::{FanOut, SINKS};
 use cloakroom_pipeline::{ConnectorError, Sink, Source};
@@ -118,6 +120,8 @@ impl SinkConfig {
     /// The kind of sink, and what in it is written to: no address, which may hold a password and may change.
     fn kind_and_target(&self) -> (&'static str, String) {
         match self {
+            #[cfg(feature = "aws")]
+            Self::Dynamodb(config) => ("dynamodb", config.table.resolve_plain().unwrap_or_default()),
             Self::Elasticsearch(config) => ("elasticsearch", config.index.clone()),
             Self::FanOut(_) => ("fan_out", String::new()),
             Self::File(config) => ("file", config.path.resolve_plain().unwrap_or_default()),
@@ -132,6 +136,13 @@ impl SinkConfig {
             SecretString::from(std::path::absolute(&path).map_or(path, |path| path.display().to_string()))
         };
         Ok(match self {
+            #[cfg(feature = "aws")]
+            Self::Dynamodb(config) => {
+                let plain = |text: &Option<Template>| text.as_ref().map(Template::resolve_plain).transpose();
+                let server =
+                    [plain(&config.endpoint)?, plain(&config.region)?].map(Option::unwrap_or_default).join("\n");
+                within(&server.into(), &config.table.resolve_plain()?)
+            }
             Self::Elasticsearch(config) => within(&config.url.resolve()?, &config.index),
             Self::FanOut(_) => SecretString::default(),
             Self::File(config) => file(config.path.resolve_plain()?),

@@ -11,6 +11,7 @@ use std::process::Stdio;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
+use cloakroom_faults::{FaultProxy, Plan, seed};
 use common::{Room, contains, count};
 use serde_json::{Value, json};
 
@@ -147,7 +148,11 @@ fn a_program_that_dies_in_the_middle_leaves_the_table_exact() {
     let room = Room::new();
     let table = Table::new();
     let users = room.sample("users.jsonl", &["users", "--count", &USERS.to_string()]);
-    let pipeline = table.pipeline(&room, "batch: { records: 100 }");
+    // Every request waits a little: a fast machine, too, must be found in the middle.
+    let pauses = Duration::from_millis(60)..Duration::from_millis(90);
+    let slow = FaultProxy::http(&table.url, Plan::new(seed()).delay(1.0, pauses));
+    let seen = Table { url: slow.url().to_owned(), name: table.name.clone() };
+    let pipeline = seen.pipeline(&room, "batch: { records: 100 }");
     for part in 1..=3 {
         let mut run = room.command(&["run", &pipeline]).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
         let began = Instant::now();
@@ -161,6 +166,7 @@ fn a_program_that_dies_in_the_middle_leaves_the_table_exact() {
     }
     let before = table.items().len();
     assert!(before < USERS, "the kills came too late; the test proves nothing");
+    slow.off();
     let (summary, code) = room.summary(&pipeline);
     assert_eq!(code, 0, "{summary}");
     // It goes on where the ledger stands, and writes again at most what was under way.
