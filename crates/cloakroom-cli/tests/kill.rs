@@ -28,6 +28,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread::sleep;
 use std::time::{Duration, Instant, SystemTime};
 
+use parquet::file::reader::{FileReader, SerializedFileReader};
+use parquet::record::RowAccessor;
 use serde::Deserialize;
 use serde_json::Value;
 use tempfile::TempDir;
@@ -150,6 +152,13 @@ fn ten_deaths_of_the_program_leave_the_parts_of_a_file_exact() {
     let parts = place.parts();
     assert!(parts.iter().all(|part| BufReader::new(File::open(part).unwrap()).lines().count() <= 3000), "{parts:?}");
     assert!(parts.len() > 60, "{parts:?}");
+}
+
+#[test]
+fn ten_deaths_of_the_program_leave_parts_in_parquet_exact() {
+    let place = Place::new("parquet", Target::Parquet, 500);
+    dies_ten_times(&place, 100_000);
+    assert!(place.parts().len() > 30);
 }
 
 #[test]
@@ -307,6 +316,8 @@ enum Target {
     Sqlite,
     File,
     Parts,
+    /// Parts in Parquet.
+    Parquet,
     /// PostgreSQL and SQLite.
     FanOut,
 }
@@ -365,9 +376,11 @@ impl Place {
             Target::Sqlite => sqlite(),
             Target::FanOut => format!("fan_out: [{{ {} }}, {{ {} }}]", postgres(), sqlite()),
             Target::File => format!("file: {{ path: '{}' }}", self.path(&format!("{name}.out")).display()),
-            Target::Parts => {
+            Target::Parts | Target::Parquet => {
                 let path = self.path(&format!("{name}.out"));
-                format!("file: {{ path: '{}', rotate: {{ records: 3000, seconds: 1 }} }}", path.display())
+                let format = if self.target == Target::Parquet { "parquet" } else { "json_lines" };
+                let rotate = "rotate: { records: 3000, seconds: 1 }";
+                format!("file: {{ path: '{}', format: {format}, {rotate} }}", path.display())
             }
         };
         let pipeline = format!(
@@ -445,6 +458,7 @@ sink:
             }
             Target::File => users(&[self.path("load.out")]),
             Target::Parts => users(&self.parts()),
+            Target::Parquet => users_in_parquet(&self.parts()),
         };
         let expected = expected as i64;
         assert_eq!(found, (expected, expected), "rows and distinct rows; {said}");
@@ -508,6 +522,20 @@ fn users(files: &[PathBuf]) -> (i64, i64) {
     let lines = files.iter().flat_map(|file| BufReader::new(File::open(file).unwrap()).lines());
     let rows = lines.map(|line| serde_json::from_str::<Value>(&line.unwrap()).unwrap());
     let users: Vec<String> = rows.map(|row| row["user_id"].as_str().unwrap().to_owned()).collect();
+    (users.len() as i64, users.iter().collect::<HashSet<_>>().len() as i64)
+}
+
+/// The same of Parquet files.
+fn users_in_parquet(files: &[PathBuf]) -> (i64, i64) {
+    let mut users = Vec::new();
+    for file in files {
+        let reader = SerializedFileReader::new(File::open(file).unwrap()).unwrap();
+        let rows = reader.get_row_iter(None).unwrap().map(|row| row.unwrap());
+        users.extend(rows.map(|row| {
+            let at = row.get_column_iter().position(|(name, _)| name == "user_id").unwrap();
+            row.get_string(at).unwrap().clone()
+        }));
+    }
     (users.len() as i64, users.iter().collect::<HashSet<_>>().len() as i64)
 }
 

@@ -6,7 +6,7 @@
 //! ```
 //!
 //! Each sink remembers by itself what it has, as it does alone. Between the commit of the first and of the last one a crash
-//! leaves some of them a batch ahead. So the position in a sink's ledger is a [`Marker`]: with the source's position it
+//! leaves some of them a batch ahead. So the position in a sink's ledger is a marker (`fan_out/marker.rs`): with the source's position it
 //! names the records of the batch. The source goes on where the sinks that are behind stand, and those that are ahead get
 //! what their markers do not name, whatever the cuts of the batches are by then. Sources without order need none of this:
 //! ledgers hold the ids of their records.

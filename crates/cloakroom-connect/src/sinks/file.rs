@@ -1,5 +1,5 @@
 //! Files and standard output: JSON lines, a JSON array, CSV with a header, `key=value` blocks; plain,
-//! gzip or zstd by the file's name.
+//! gzip or zstd by the file's name; Parquet.
 //!
 //! A file remembers what it was given in a journal beside it (`NAME.cloakroom`): after each commit one
 //! line with the file's length and the ledger entry. What stands in the file beyond the journal's last
@@ -7,6 +7,7 @@
 //! in parts.
 
 mod journal;
+mod parquet;
 mod parts;
 
 use std::collections::HashSet;
@@ -26,6 +27,7 @@ use serde::Deserialize;
 use journal::{Entry, Journal};
 use parts::{Parts, lock};
 
+pub(super) use parquet::Columns;
 pub use parts::Rotate;
 
 use super::text::{Encoder, FileFormat};
@@ -61,6 +63,15 @@ pub fn build(config: &Config, context: &SinkContext) -> Result<Box<dyn Sink>, Co
         () => Compression::None,
     };
     let encoder = Arc::new(Encoder::new(config.format, &context.policy)?);
+    if config.format == FileFormat::Parquet {
+        let is_written_once = config.rotate.is_some() || config.replace;
+        if !is_written_once || path == "-" || compression != Compression::None {
+            return Err(ConnectorError::configuration(
+                "a Parquet file cannot be appended to, and is compressed inside: set `rotate` or `replace: true`, and a \
+                 `path` like `logins.parquet`",
+            ));
+        }
+    }
     let target = match path.as_str() {
         name if config.rotate.is_some() && (name == "-" || config.replace) => {
             return Err(ConnectorError::configuration("`rotate` is for named files, and goes without `replace`"));
@@ -68,10 +79,10 @@ pub fn build(config: &Config, context: &SinkContext) -> Result<Box<dyn Sink>, Co
         name if let Some(rotate) = config.rotate => {
             rotate.check()?;
             let end = compression.pack(encoder.end(true)).map_err(|error| ConnectorError::io("compressing", &error))?;
-            Target::Parts(Arc::new(Mutex::new(Parts::new(name.into(), rotate, end))))
+            Target::Parts(Arc::new(Mutex::new(Parts::new(name.into(), rotate, end, encoder.parquet()))))
         }
         "-" => Target::Stdout,
-        name if config.replace => Target::Replace { path: name.into(), file: None },
+        name if config.replace => Target::Replace { path: name.into(), file: None, columns: encoder.parquet() },
         name => Target::Append { path: name.into(), files: None },
     };
     let known = Journal::default();
@@ -103,7 +114,7 @@ impl Compression {
 
 enum Target {
     Stdout,
-    Replace { path: PathBuf, file: Option<(PathBuf, File)> },
+    Replace { path: PathBuf, file: Option<(PathBuf, File)>, columns: Option<Arc<Columns>> },
     Append { path: PathBuf, files: Option<(File, File)> },
     Parts(Arc<Mutex<Parts>>),
 }
@@ -123,7 +134,7 @@ impl Target {
                     .map_err(|error| ConnectorError::io("standard output", &error))?;
                 Ok(0)
             }
-            Self::Replace { file: Some((_, file)), path } => {
+            Self::Replace { file: Some((_, file)), path, .. } => {
                 // At its place, so that a second try does not stand behind half of the first.
                 let written = file.seek(SeekFrom::Start(length)).and_then(|_| file.write_all(bytes));
                 written.map_err(|error| ConnectorError::io(path.display(), &error))?;
@@ -158,10 +169,13 @@ impl Target {
                     .and_then(|()| out.flush())
                     .map_err(|error| ConnectorError::io("standard output", &error))
             }
-            Self::Replace { path, file } => {
+            Self::Replace { path, file, columns } => {
                 let Some((temporary, mut file)) = file.take() else { return Ok(()) };
-                let done =
-                    file.write_all(end).and_then(|()| file.sync_all()).and_then(|()| fs::rename(&temporary, &*path));
+                let done = file
+                    .write_all(end)
+                    .and_then(|()| file.sync_all())
+                    .and_then(|()| columns.as_ref().map_or(Ok(()), |columns| columns.convert(&temporary)))
+                    .and_then(|()| fs::rename(&temporary, &*path));
                 done.map_err(|error| ConnectorError::io(path.display(), &error))
             }
             Self::Append { path, files } => {
@@ -204,7 +218,7 @@ impl FileSink {
         work: impl FnOnce(&mut Target) -> Result<T, ConnectorError> + Send + 'static,
     ) -> Result<T, ConnectorError> {
         // What stands in its place meanwhile takes nothing.
-        let nothing = Target::Replace { path: PathBuf::new(), file: None };
+        let nothing = Target::Replace { path: PathBuf::new(), file: None, columns: None };
         let mut target = std::mem::replace(&mut self.target, nothing);
         let done = tokio::task::spawn_blocking(move || {
             let result = work(&mut target);
@@ -237,7 +251,7 @@ impl Sink for FileSink {
         self.staged = None;
         match &mut self.target {
             Target::Stdout => {}
-            Target::Replace { path, file } => {
+            Target::Replace { path, file, .. } => {
                 let temporary = journal::with_ending(path, "partial");
                 *file = Some((temporary.clone(), create(&temporary)?));
             }

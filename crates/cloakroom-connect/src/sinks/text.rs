@@ -1,6 +1,7 @@
 //! Records as text: JSON lines, a JSON array, CSV, `key=value` blocks.
 
 use std::collections::HashSet;
+use std::sync::Arc;
 
 use cloakroom_core::error::safe_path;
 use cloakroom_core::policy::{ColumnSource, Unlisted};
@@ -8,6 +9,8 @@ use cloakroom_core::{Policy, ProtectedRecord, RecordError, RecordErrorKind, Valu
 use cloakroom_pipeline::error::ConnectorError;
 use schemars::JsonSchema;
 use serde::Deserialize;
+
+use super::file::Columns;
 
 /// How records are written into a file.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
@@ -22,12 +25,16 @@ pub enum FileFormat {
     Csv,
     /// Blocks of `key=value` lines with an empty line between them; null is an empty value.
     KeyValue,
+    /// Parquet with a column for each field that the policy names, compressed with zstd. Only with `rotate` or `replace`.
+    Parquet,
 }
 
 /// Writes records in one format.
 pub(super) struct Encoder {
     format: FileFormat,
     columns: Vec<String>,
+    /// For Parquet.
+    typed: Option<Arc<Columns>>,
 }
 
 impl Encoder {
@@ -42,7 +49,13 @@ impl Encoder {
                 "CSV has fixed columns: set `record.unlisted` to `drop` or `reject`, and name every field to keep in `fields:`",
             ));
         }
-        Ok(Self { format, columns })
+        let typed = (format == FileFormat::Parquet).then(|| Columns::new(policy).map(Arc::new)).transpose()?;
+        Ok(Self { format, columns, typed })
+    }
+
+    /// The columns of what is to become Parquet.
+    pub(super) fn parquet(&self) -> Option<Arc<Columns>> {
+        self.typed.clone()
     }
 
     /// Appends the wanted records; gives those that the format cannot hold, by index.
@@ -68,8 +81,12 @@ impl Encoder {
     }
 
     fn write_one(&self, record: &ProtectedRecord, any: bool, out: &mut Vec<u8>) -> Result<(), RecordError> {
+        if let Some(columns) = &self.typed {
+            columns.check(record)?;
+        }
         match self.format {
-            FileFormat::JsonLines => {
+            // Parquet, too, until the file is complete.
+            FileFormat::JsonLines | FileFormat::Parquet => {
                 record.write_json(out);
                 out.push(b'\n');
             }

@@ -21,6 +21,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::journal::{self, Entry, Journal, Part};
+use super::parquet::{Columns, is_converted};
 
 /// How often a part's age is looked at.
 const TICK: Duration = Duration::from_millis(500);
@@ -61,6 +62,8 @@ pub(super) struct Parts {
     limits: Rotate,
     /// What ends a part.
     end: Vec<u8>,
+    /// A complete part becomes Parquet with these columns.
+    columns: Option<Arc<Columns>>,
     journal: Option<File>,
     journal_length: u64,
     /// The part that is being written, once something of it was.
@@ -78,11 +81,12 @@ pub(super) fn lock(parts: &Mutex<Parts>) -> MutexGuard<'_, Parts> {
 }
 
 impl Parts {
-    pub(super) fn new(path: PathBuf, limits: Rotate, end: Vec<u8>) -> Self {
+    pub(super) fn new(path: PathBuf, limits: Rotate, end: Vec<u8>, columns: Option<Arc<Columns>>) -> Self {
         Self {
             path,
             limits,
             end,
+            columns,
             journal: None,
             journal_length: 0,
             file: None,
@@ -138,7 +142,7 @@ impl Parts {
             if name.exists() {
                 return Err(self.is_foreign());
             }
-            self.write_end().map_err(|error| self.io(&error))?;
+            self.finish(&partial).map_err(|error| self.unfinished(&error))?;
             // Not every system renames a file that is open.
             self.file = None;
             fs::rename(&partial, &name).map_err(|error| self.io(&error))?;
@@ -158,6 +162,18 @@ impl Parts {
             self.part = part;
         }
         self.settle()
+    }
+
+    /// Brings a complete part into the form that it is read in.
+    fn finish(&mut self, partial: &Path) -> io::Result<()> {
+        let Some(columns) = self.columns.clone() else { return self.write_end() };
+        // A run that died may have come so far.
+        if is_converted(partial)? {
+            return Ok(());
+        }
+        self.write_end()?;
+        self.file = None;
+        columns.convert(partial)
     }
 
     /// In the place of whatever a run that died wrote behind what counts.
@@ -337,6 +353,20 @@ impl Parts {
 
     fn io(&self, error: &io::Error) -> ConnectorError {
         ConnectorError::io(self.partial().display(), error)
+    }
+
+    fn unfinished(&self, error: &io::Error) -> ConnectorError {
+        match error.kind() {
+            io::ErrorKind::InvalidData => ConnectorError::new(
+                ErrorKind::Corrupt,
+                format!(
+                    "{} does not fit the columns of this policy: it was begun under another one, and is finished by a run \
+                     with that",
+                    self.partial().display()
+                ),
+            ),
+            _ => self.io(error),
+        }
     }
 
     fn is_foreign(&self) -> ConnectorError {
