@@ -127,9 +127,7 @@ fn line(number: usize) -> String {
             "{{\"id\":\"{number}\",\"n\":-9223372036854775808,\"x\":-1234.0625,\"yes\":false,\"day\":\"2024-02-29\",\
              \"at\":null,\"more\":\"\",\"list\":null}}"
         ),
-        _ => format!(
-            "{{\"id\":\"\",\"n\":null,\"x\":null,\"yes\":null,\"day\":null,\"at\":null,\"more\":null,\"list\":null}}"
-        ),
+        _ => r#"{"id":"","n":null,"x":null,"yes":null,"day":null,"at":null,"more":null,"list":null}"#.to_owned(),
     }
 }
 
