@@ -85,7 +85,7 @@ pub struct BatchConfig {
 impl Default for BatchConfig {
     fn default() -> Self {
         // Enough rows that a commit's fsync is small change, few enough that several batches fit in memory.
-        Self { records: 20_000, bytes: 8 * 1024 * 1024, wait_ms: 200 }
+        Self { records: 10_000, bytes: 4 * 1024 * 1024, wait_ms: 200 }
     }
 }
 
