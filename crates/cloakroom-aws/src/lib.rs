@@ -11,6 +11,7 @@
 pub mod client;
 pub mod dynamodb;
 mod error;
+pub mod kinesis;
 pub mod kms;
 pub mod s3;
 pub mod sqs;
