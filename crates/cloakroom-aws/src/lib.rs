@@ -5,6 +5,7 @@
 //!
 //! * [`kms`]: root keys in a key file, wrapped by a KMS key.
 //! * [`s3`]: records from objects, of notifications or of a bucket.
+//! * [`kinesis`]: records from the shards of a stream.
 //! * [`sqs`]: records from a queue.
 //! * [`dynamodb`]: a table as a sink.
 

@@ -27,6 +27,9 @@ pub(crate) enum SourceConfig {
     File(sources::file::Config),
     /// An HTTP API that answers with JSON.
     Http(Box<sources::http::Config>),
+    /// A stream of Amazon Kinesis.
+    #[cfg(feature = "aws")]
+    Kinesis(Box<cloakroom_aws::kinesis::Config>),
     /// Objects of Amazon S3.
     #[cfg(feature = "aws")]
     S3(Box<cloakroom_aws::s3::Config>),
@@ -41,6 +44,8 @@ impl SourceConfig {
         match self {
             Self::File(config) => sources::file::build(config, context),
             Self::Http(config) => sources::http::build(config, context),
+            #[cfg(feature = "aws")]
+            Self::Kinesis(config) => cloakroom_aws::kinesis::build(config, context),
             #[cfg(feature = "aws")]
             Self::S3(config) => cloakroom_aws::s3::build(config, context),
             #[cfg(feature = "aws")]

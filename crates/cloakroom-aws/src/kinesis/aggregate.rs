@@ -20,7 +20,7 @@ const DIGEST: usize = 16;
 
 /// A record that carries the digest of an aggregated one, and is none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Damaged;
+pub(super) struct Damaged;
 
 impl fmt::Display for Damaged {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -30,11 +30,20 @@ impl fmt::Display for Damaged {
 
 impl std::error::Error for Damaged {}
 
-/// Where the data of each packed record stands, or `None` for an ordinary record.
+/// Where a packed record stands in the one that holds it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Packed {
+    /// Its partition key, in UTF-8.
+    pub(super) key: Range<usize>,
+    /// Its data.
+    pub(super) data: Range<usize>,
+}
+
+/// Where each packed record stands, or `None` for an ordinary record.
 ///
 /// # Errors
 /// When the digest is right and the message is not.
-pub fn records(data: &[u8]) -> Result<Option<Vec<Range<usize>>>, Damaged> {
+pub(super) fn records(data: &[u8]) -> Result<Option<Vec<Packed>>, Damaged> {
     let Some(message) = data.strip_prefix(&MAGIC).and_then(|rest| rest.len().checked_sub(DIGEST)) else {
         return Ok(None);
     };
@@ -42,20 +51,21 @@ pub fn records(data: &[u8]) -> Result<Option<Vec<Range<usize>>>, Damaged> {
     if Md5::digest(&data[message.clone()])[..] != data[message.end..] {
         return Ok(None);
     }
-    let (mut keys, mut found) = (0_u64, Vec::new());
+    let (mut keys, mut found) = (Vec::new(), Vec::new());
     let mut fields = Fields { data, at: message.start, end: message.end };
     while let Some((number, value)) = fields.next()? {
         match (number, value) {
-            (1, Value::Bytes(_)) => keys += 1,
+            (1, Value::Bytes(range)) => keys.push(range),
             (3, Value::Bytes(range)) => found.push(record(data, range)?),
             _ => {}
         }
     }
-    // A key that is not there: not what the library writes.
-    match found.iter().all(|(key, _)| *key < keys) {
-        true => Ok(Some(found.into_iter().map(|(_, range)| range).collect())),
-        false => Err(Damaged),
-    }
+    let packed = |(key, data): (u64, Range<usize>)| {
+        // A key that is not there: not what the library writes.
+        let key = usize::try_from(key).ok().and_then(|key| keys.get(key)).ok_or(Damaged)?;
+        Ok(Packed { key: key.clone(), data })
+    };
+    found.into_iter().map(packed).collect::<Result<_, _>>().map(Some)
 }
 
 /// The number of the partition key, and where the data stands.
@@ -166,7 +176,9 @@ mod tests {
         let datas: [&[u8]; 4] = [b"{\"n\":1}", b"", &long, b"{\"n\":2}"];
         let data = packed(&message(&datas));
         let found = records(&data).unwrap().unwrap();
-        assert_eq!(found.into_iter().map(|range| &data[range]).collect::<Vec<_>>(), datas);
+        assert_eq!(found.iter().map(|packed| &data[packed.data.clone()]).collect::<Vec<_>>(), datas);
+        let keys: Vec<_> = found.iter().map(|packed| &data[packed.key.clone()]).collect();
+        assert_eq!(keys, [&b"key"[..], b"other", b"key", b"other"]);
         assert_eq!(records(&packed(&message(&[]))), Ok(Some(Vec::new())));
     }
 
@@ -189,7 +201,7 @@ mod tests {
             // Cut between two fields it is a shorter message, else it is none; it never reads past its end.
             let data = packed(&whole[..length]);
             if let Ok(Some(found)) = records(&data) {
-                assert!(found.iter().all(|range| range.end <= data.len() - DIGEST));
+                assert!(found.iter().all(|packed| packed.data.end <= data.len() - DIGEST));
             }
         }
         let no_key = field(3, &field(3, b"data"));

@@ -1,7 +1,438 @@
-//! Streams of Amazon Kinesis as sources: the parts that need no network.
+//! Records from a stream of Amazon Kinesis.
 //!
-//! - `aggregate`: records that the Kinesis Producer Library packed into one
-//! - `shards`: which shards may be read now, so that the order of a key holds over splits and merges
+//! ```yaml
+//! source:
+//!   kinesis: { stream: logins, region: eu-west-1 }
+//! ```
+//!
+//! # What happens when
+//!
+//! ```text
+//! list of shards ─► where does the ledger stand? ─► a task for each shard that may be read ─► batches ─► END ─► its children
+//! ```
+//!
+//! A shard is a partition of the sink's ledger, `kinesis/STREAM/SHARD`. Its position is the sequence number of the last record
+//! that was delivered, with `/N` after part N of an aggregated one, and [`END`] when it is closed and all of it was delivered.
+//! Only then are the shards read into which it was split or merged: so the order of a partition key holds.
+//!
+//! With `start: latest`, the time of the first run is the position of the partition `kinesis/STREAM`, which is in the ledger
+//! before the first record is read: every shard that has no position of its own begins at this time, also in later runs.
+//!
+//! # Several runs
+//!
+//! One run reads all shards. When another run moves a shard in the ledger, the shard is left to it; it is taken up again when
+//! the ledger did not move for a while.
+//!
+//! # Files
+//!
+//! * `config`: what a pipeline file says
+//! * `calls`: the calls, and what their failures mean
+//! * `reading`: one shard, on a task of its own
+//! * `records`: what it brings, in batches; over `aggregate`: records that the Kinesis Producer Library packed into one
+//! * `shards`: which shards may be read now
+//! * `position`: a place in a shard as text
 
-pub mod aggregate;
-pub mod shards;
+mod aggregate;
+mod calls;
+mod config;
+mod position;
+mod reading;
+mod records;
+mod shards;
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use async_trait::async_trait;
+use cloakroom_core::{CompactString, Format, Payload};
+use cloakroom_pipeline::context::SourceContext;
+use cloakroom_pipeline::error::{ConnectorError, ErrorKind};
+use cloakroom_pipeline::retry::Backoff;
+use cloakroom_pipeline::sink::{Ledger, ask};
+use cloakroom_pipeline::source::{Batch, Outcome, Progress, Source};
+use tokio::sync::{Semaphore, mpsc};
+use tokio::task::{AbortHandle, JoinSet};
+use tokio::time::{Instant, sleep, sleep_until};
+
+use calls::{Listed, Stream};
+pub use config::{Config, Start};
+use position::Position;
+use reading::{Reading, Told, What};
+use records::{Cutter, Shape};
+use shards::{END, Shard, readable};
+
+/// How often the shards are listed, besides when one was read to its end.
+const LIST: Duration = Duration::from_secs(30);
+/// How long a shard is left to another run before the ledger is asked again.
+const REST: Duration = Duration::from_secs(30);
+/// Shards that may hold an answer, of at most 10 MiB, at the same time.
+const ROOM: usize = 8;
+
+/// Builds the source; does not connect.
+///
+/// # Errors
+/// When the configuration does not make sense.
+pub fn build(config: &Config, context: &SourceContext) -> Result<Box<dyn Source>, ConnectorError> {
+    config::Named::parse(&config.stream.resolve_plain()?)?;
+    let make = match context.policy.format() {
+        Format::Json => Payload::Json,
+        Format::KeyValue => Payload::KeyValue,
+        _ => {
+            return Err(ConnectorError::configuration(
+                "kinesis: `record.format` must be `json` or `key_value`: each record of a stream is one record",
+            ));
+        }
+    };
+    if config.metadata.as_deref() == Some("") {
+        return Err(ConnectorError::configuration("kinesis: `metadata` is the name of a member"));
+    }
+    let shape = Shape { make, metadata: config.metadata.as_deref().map(CompactString::new), batch: context.batch };
+    let (tell, told) = mpsc::channel(1);
+    Ok(Box::new(KinesisSource {
+        config: config.clone(),
+        context: context.clone(),
+        shape,
+        stream: None,
+        shards: Vec::new(),
+        closed: BTreeSet::new(),
+        list_at: Instant::now(),
+        asked: BTreeSet::new(),
+        positions: BTreeMap::new(),
+        start: Beginning::Unknown,
+        working: BTreeMap::new(),
+        resting: BTreeMap::new(),
+        over: BTreeSet::new(),
+        given: VecDeque::new(),
+        tasks: JoinSet::new(),
+        room: Arc::new(Semaphore::new(ROOM)),
+        tell,
+        told,
+        next: 0,
+        ended: false,
+    }))
+}
+
+/// Where shards begin that have no position.
+enum Beginning {
+    /// The ledger was not asked.
+    Unknown,
+    /// A time was chosen, and is on its way into the ledger.
+    Chosen(Position),
+    Known(Position),
+}
+
+/// A shard that is read.
+struct Working {
+    number: u64,
+    task: AbortHandle,
+}
+
+/// A shard that is left to another run.
+struct Resting {
+    until: Instant,
+    /// What the ledger said the last time.
+    seen: Option<Option<String>>,
+}
+
+/// A batch that was given out.
+struct Given {
+    /// Of which shard; none for the time at which reading begins.
+    shard: Option<Arc<str>>,
+    number: u64,
+    position: String,
+}
+
+struct KinesisSource {
+    config: Config,
+    context: SourceContext,
+    shape: Shape,
+    stream: Option<Stream>,
+    /// As they were last listed.
+    shards: Vec<Shard>,
+    closed: BTreeSet<String>,
+    list_at: Instant,
+    /// Shards for which the ledger was asked.
+    asked: BTreeSet<String>,
+    /// What the ledger holds of shards.
+    positions: BTreeMap<String, String>,
+    start: Beginning,
+    working: BTreeMap<String, Working>,
+    resting: BTreeMap<String, Resting>,
+    /// Shards that this run reads no more: it reached their newest record and is to end, or left them to another run.
+    over: BTreeSet<String>,
+    /// What was given out and has no outcome, oldest first.
+    given: VecDeque<Given>,
+    tasks: JoinSet<()>,
+    room: Arc<Semaphore>,
+    tell: mpsc::Sender<Told>,
+    told: mpsc::Receiver<Told>,
+    next: u64,
+    ended: bool,
+}
+
+impl KinesisSource {
+    fn stream(&self) -> Result<&Stream, ConnectorError> {
+        self.stream.as_ref().ok_or_else(|| ConnectorError::new(ErrorKind::Internal, "kinesis: the source is not open"))
+    }
+
+    fn partition(&self, shard: &str) -> Result<String, ConnectorError> {
+        Ok(format!("kinesis/{}/{shard}", self.stream()?.name()))
+    }
+
+    /// Takes the list of shards.
+    fn listed(&mut self, listed: Vec<Listed>) {
+        let closed = listed.iter().filter(|listed| listed.is_closed).map(|listed| listed.shard.id.clone());
+        self.closed = closed.collect();
+        self.shards = listed.into_iter().map(|listed| listed.shard).collect();
+        self.list_at = Instant::now() + LIST;
+    }
+
+    async fn list(&mut self) -> Result<(), ConnectorError> {
+        let mut backoff = Backoff::new(self.context.retry);
+        loop {
+            match self.stream()?.list().await {
+                Ok(listed) => {
+                    self.listed(listed);
+                    return Ok(());
+                }
+                Err(error) => sleep(backoff.after(error)?).await,
+            }
+        }
+    }
+
+    /// True while batches of a shard have no outcome: the ledger does not say yet where it will stand.
+    fn is_given(&self, shard: &str) -> bool {
+        self.given.iter().any(|given| given.shard.as_deref() == Some(shard))
+    }
+
+    /// Asks the ledger for shards of which it is not known what it says.
+    async fn learn(&mut self, ledger: &mut dyn Ledger) -> Result<(), ConnectorError> {
+        let ids: Vec<String> = self.shards.iter().map(|shard| shard.id.clone()).collect();
+        for id in ids {
+            let rests = self.resting.get(&id).is_some_and(|resting| resting.until > Instant::now());
+            if rests || self.asked.contains(&id) || self.over.contains(&id) || self.is_given(&id) {
+                continue;
+            }
+            let position = ask(ledger, &self.partition(&id)?, self.context.retry).await?;
+            if let Some(resting) = self.resting.get_mut(&id) {
+                // The other run is at it.
+                let has_moved = resting.seen.as_ref() != Some(&position);
+                if has_moved && position.as_deref() != Some(END) {
+                    *resting = Resting { until: Instant::now() + REST, seen: Some(position) };
+                    continue;
+                }
+                self.resting.remove(&id);
+            }
+            if let Some(position) = position {
+                self.positions.insert(id.clone(), position);
+            }
+            self.asked.insert(id);
+        }
+        Ok(())
+    }
+
+    /// Finds out where shards begin that have no position. A time that was not in the ledger comes as a batch.
+    async fn find_start(&mut self, ledger: &mut dyn Ledger) -> Result<Option<Batch>, ConnectorError> {
+        if !matches!(self.start, Beginning::Unknown) {
+            return Ok(None);
+        }
+        let partition = format!("kinesis/{}", self.stream()?.name());
+        if let Some(known) = ask(ledger, &partition, self.context.retry).await? {
+            self.start = Beginning::Known(Position::parse(&known)?);
+            return Ok(None);
+        }
+        // A stream that was begun is gone on with: whatever is new in it came since.
+        if self.config.start == Start::Oldest || !self.positions.is_empty() {
+            self.start = Beginning::Known(Position::Oldest);
+            return Ok(None);
+        }
+        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        let time = Position::Since(u64::try_from(now.as_millis()).unwrap_or(u64::MAX));
+        let Some(position) = time.text() else { return Ok(None) };
+        self.start = Beginning::Chosen(time);
+        self.given.push_back(Given { shard: None, number: 0, position: position.clone() });
+        let progress = Progress::Position { partition: partition.into(), position };
+        Ok(Some(Batch { progress, deliveries: Vec::new() }))
+    }
+
+    /// Begins with every shard that may be read.
+    fn begin(&mut self) -> Result<(), ConnectorError> {
+        let Beginning::Known(start) = &self.start else { return Ok(()) };
+        let start = start.clone();
+        let may_begin = |id: &str| {
+            self.asked.contains(id)
+                && !self.working.contains_key(id)
+                && !self.resting.contains_key(id)
+                && !self.over.contains(id)
+                && !self.is_given(id)
+        };
+        let readable = readable(&self.shards, &self.positions);
+        let ids: Vec<String> = readable.into_iter().filter(|id| may_begin(id)).map(str::to_owned).collect();
+        for id in ids {
+            let from = match self.positions.get(&id) {
+                Some(position) => Position::parse(position)?,
+                None => start.clone(),
+            };
+            let number = self.next;
+            self.next += 1;
+            let partition = self.partition(&id)?.into();
+            let reading = Reading {
+                stream: self.stream()?.clone(),
+                shard: id.as_str().into(),
+                number,
+                from,
+                cutter: Cutter { shape: self.shape.clone(), shard: id.clone(), partition },
+                retry: self.context.retry,
+                once: self.context.once && !self.closed.contains(&id),
+                room: Arc::clone(&self.room),
+                tell: self.tell.clone(),
+            };
+            let task = self.tasks.spawn(reading.run());
+            self.working.insert(id, Working { number, task });
+        }
+        Ok(())
+    }
+
+    /// Takes what a task tells.
+    fn take(&mut self, Told { shard, number, what }: Told) -> Result<Option<Batch>, ConnectorError> {
+        // It was left to another run meanwhile.
+        if self.working.get(&*shard).is_none_or(|working| working.number != number) {
+            return Ok(None);
+        }
+        if !matches!(what, What::Batch(_)) {
+            self.working.remove(&*shard);
+        }
+        let batch = match what {
+            What::Batch(batch) => batch,
+            What::End(batch) => {
+                // Its children are to be known by then.
+                self.list_at = Instant::now();
+                batch
+            }
+            What::CaughtUp => {
+                self.over.insert(shard.to_string());
+                return Ok(None);
+            }
+            What::Failed(error) => return Err(error.context(self.partition(&shard)?)),
+        };
+        if let Progress::Position { position, .. } = &batch.progress {
+            self.given.push_back(Given { shard: Some(shard), number, position: position.clone() });
+        }
+        Ok(Some(batch))
+    }
+
+    /// True when a run that is to end has nothing to wait for: what was given out and opens no other shard may be settled
+    /// later.
+    fn is_over(&self) -> bool {
+        let opens_others = |given: &Given| given.shard.is_none() || given.position == END;
+        self.context.once && self.working.is_empty() && !self.given.iter().any(opens_others)
+    }
+}
+
+#[async_trait]
+impl Source for KinesisSource {
+    async fn open(&mut self, _: &mut dyn Ledger) -> Result<(), ConnectorError> {
+        let stream = Stream::connect(&self.config).await.map_err(|error| error.context("kinesis"))?;
+        let listed = stream.list().await.map_err(|error| error.context("kinesis"))?;
+        self.listed(listed);
+        self.stream = Some(stream);
+        Ok(())
+    }
+
+    async fn next_batch(&mut self, ledger: &mut dyn Ledger) -> Result<Option<Batch>, ConnectorError> {
+        while !self.ended {
+            if self.list_at <= Instant::now() {
+                self.list().await.map_err(|error| error.context("kinesis"))?;
+            }
+            self.learn(ledger).await?;
+            if let Some(batch) = self.find_start(ledger).await? {
+                return Ok(Some(batch));
+            }
+            self.begin()?;
+            if self.is_over() {
+                self.ended = true;
+                break;
+            }
+            let rested = self.resting.values().map(|resting| resting.until).min();
+            let wake = rested.map_or(self.list_at, |rested| rested.min(self.list_at));
+            tokio::select! {
+                told = self.told.recv() => {
+                    if let Some(told) = told
+                        && let Some(batch) = self.take(told)?
+                    {
+                        return Ok(Some(batch));
+                    }
+                }
+                Some(ended) = self.tasks.join_next() => {
+                    if ended.is_err_and(|error| error.is_panic()) {
+                        return Err(ConnectorError::new(ErrorKind::Internal, "kinesis: a task that reads a shard failed"));
+                    }
+                }
+                // Not at once again: a shard that rests may still wait for its outcomes.
+                () = sleep_until(wake.max(Instant::now() + Duration::from_millis(100))) => {}
+            }
+        }
+        Ok(None)
+    }
+
+    async fn settle(&mut self, _: &Progress, _: &[Outcome]) -> Result<(), ConnectorError> {
+        let Some(Given { shard, position, .. }) = self.given.pop_front() else { return Ok(()) };
+        match shard {
+            None => {
+                if let Beginning::Chosen(start) = &self.start {
+                    self.start = Beginning::Known(start.clone());
+                }
+            }
+            Some(shard) => {
+                if position == END {
+                    // Another run may have begun with its children.
+                    let is_child = |child: &&Shard| child.parents.iter().any(|parent| **parent == *shard);
+                    for child in self.shards.iter().filter(is_child) {
+                        self.asked.remove(&child.id);
+                    }
+                }
+                self.positions.insert(shard.to_string(), position);
+            }
+        }
+        Ok(())
+    }
+
+    async fn yield_to_other(&mut self, _: &Progress) -> Result<bool, ConnectorError> {
+        let Some(Given { shard, number, .. }) = self.given.pop_front() else { return Ok(false) };
+        let Some(shard) = shard else {
+            // It chose a time, too: that one counts.
+            self.start = Beginning::Unknown;
+            return Ok(true);
+        };
+        if self.working.get(&*shard).is_some_and(|working| working.number == number)
+            && let Some(working) = self.working.remove(&*shard)
+        {
+            working.task.abort();
+            tracing::info!(shard = %shard, "another run reads this shard, which is left to it");
+        }
+        self.asked.remove(&*shard);
+        self.positions.remove(&*shard);
+        match self.context.once {
+            true => _ = self.over.insert(shard.to_string()),
+            false => {
+                let resting = Resting { until: Instant::now() + REST, seen: None };
+                self.resting.insert(shard.to_string(), resting);
+            }
+        }
+        Ok(true)
+    }
+
+    async fn close(&mut self) -> Result<(), ConnectorError> {
+        self.ended = true;
+        self.working.clear();
+        // Tasks that wait for somebody to take a batch end by this.
+        self.tasks.shutdown().await;
+        Ok(())
+    }
+
+    async fn check(&mut self) -> Result<String, ConnectorError> {
+        let stream = Stream::connect(&self.config).await.map_err(|error| error.context("kinesis"))?;
+        stream.describe().await.map_err(|error| error.context("kinesis"))
+    }
+}

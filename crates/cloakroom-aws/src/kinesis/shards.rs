@@ -6,22 +6,21 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The position of a shard of which nothing is left to read. No sequence number is like it: those are digits.
-pub const END: &str = "END";
+pub(super) const END: &str = "END";
 
 /// A shard as `ListShards` tells it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Shard {
+pub(super) struct Shard {
     /// Its name.
-    pub id: String,
+    pub(super) id: String,
     /// The shards that were split or merged into it: none, one or two.
-    pub parents: Vec<String>,
+    pub(super) parents: Vec<String>,
 }
 
 /// The shards that may be read now, by their names, given what the ledger says of each.
 ///
 /// A parent that the stream does not list any more is older than everything that the stream keeps: nothing of it is left.
-#[must_use]
-pub fn readable<'a>(shards: &'a [Shard], positions: &BTreeMap<String, String>) -> BTreeSet<&'a str> {
+pub(super) fn readable<'a>(shards: &'a [Shard], positions: &BTreeMap<String, String>) -> BTreeSet<&'a str> {
     let listed: BTreeSet<&str> = shards.iter().map(|shard| shard.id.as_str()).collect();
     let is_ended = |id: &str| positions.get(id).is_some_and(|position| position == END);
     let may_begin = |shard: &Shard| {
@@ -31,12 +30,6 @@ pub fn readable<'a>(shards: &'a [Shard], positions: &BTreeMap<String, String>) -
     };
     let open = shards.iter().filter(|shard| !is_ended(&shard.id) && may_begin(shard));
     open.map(|shard| shard.id.as_str()).collect()
-}
-
-/// True when nothing of the stream is left to read, and nothing can come.
-#[must_use]
-pub fn is_at_its_end(shards: &[Shard], positions: &BTreeMap<String, String>) -> bool {
-    shards.iter().all(|shard| positions.get(&shard.id).is_some_and(|position| position == END))
 }
 
 #[cfg(test)]
@@ -58,16 +51,16 @@ mod tests {
                 positions.insert(id.to_owned(), position.to_owned());
             }
             assert_eq!(readable(&shards, &positions), expected.iter().copied().collect(), "{id} at {position}");
-            is_at_its_end(&shards, &positions)
         };
-        assert!(!check("", "", &["a", "d"]));
-        assert!(!check("a", "495", &["a", "d"]));
-        assert!(!check("a", END, &["b", "c", "d"]));
-        assert!(!check("c", END, &["b", "d"]));
-        assert!(!check("d", "7", &["b", "d"]), "one parent is not enough");
-        assert!(!check("d", END, &["b", "e"]));
-        assert!(!check("b", END, &["e"]));
-        assert!(check("e", END, &[]));
+        check("", "", &["a", "d"]);
+        check("a", "495", &["a", "d"]);
+        check("a", END, &["b", "c", "d"]);
+        check("c", END, &["b", "d"]);
+        // One parent is not enough.
+        check("d", "7", &["b", "d"]);
+        check("d", END, &["b", "e"]);
+        check("b", END, &["e"]);
+        check("e", END, &[]);
     }
 
     #[test]
