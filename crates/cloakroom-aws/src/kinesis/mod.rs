@@ -12,7 +12,7 @@
 //! ```
 //!
 //! A shard is a partition of the sink's ledger, `kinesis/STREAM/SHARD`. Its position is the sequence number of the last record
-//! that was delivered, with `/N` after part N of an aggregated one, and [`END`] when it is closed and all of it was delivered.
+//! that was delivered, with `/N` after part N of an aggregated one, and `END` when it is closed and all of it was delivered.
 //! Only then are the shards read into which it was split or merged: so the order of a partition key holds.
 //!
 //! With `start: latest`, the time of the first run is the position of the partition `kinesis/STREAM`, which is in the ledger
