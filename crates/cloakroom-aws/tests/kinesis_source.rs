@@ -172,7 +172,7 @@ fn records(batches: &[Batch]) -> Vec<Value> {
 }
 
 fn text(payload: &Payload) -> String {
-    let object = payload.decode(cloakroom_core::Limits::default()).ok().expect("a record");
+    let object = payload.decode(cloakroom_core::Limits::default()).expect("a record");
     let mut bytes = Vec::new();
     cloakroom_core::encode::write_object(&object, &mut bytes);
     String::from_utf8(bytes).unwrap()

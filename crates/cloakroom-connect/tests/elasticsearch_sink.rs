@@ -81,6 +81,10 @@ impl Index {
 
 #[async_trait]
 impl SinkUnderTest for Index {
+    fn is_shared(&self) -> bool {
+        true
+    }
+
     async fn make(&self) -> Box<dyn Sink> {
         self.sink("")
     }

@@ -58,6 +58,10 @@ struct Under {
 
 #[async_trait]
 impl SinkUnderTest for Under {
+    fn is_shared(&self) -> bool {
+        true
+    }
+
     async fn make(&self) -> Box<dyn Sink> {
         sink(
             &self.schema,

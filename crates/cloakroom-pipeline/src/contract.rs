@@ -11,7 +11,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use cloakroom_core::{Cloak, IngestTime, Payload, Place, Policy, PolicyConfig, ProtectedRecord, RecordId};
 
-use crate::error::ConnectorError;
+use crate::error::{ConnectorError, ErrorKind};
 use crate::sink::{Ledger, RowOutcome, Sink, SinkBatch};
 use crate::source::{Batch, Outcome, Progress, Source};
 
@@ -140,6 +140,10 @@ pub trait SinkUnderTest: Send + Sync {
     fn is_transactional(&self) -> bool {
         true
     }
+    /// True for storage that two runs can have open at once.
+    fn is_shared(&self) -> bool {
+        false
+    }
     /// JSON of a record that the sink must refuse, if there can be one.
     fn bad(&self) -> Option<String>;
 }
@@ -166,6 +170,31 @@ fn at(position: &str) -> Progress {
 
 fn delivered(count: usize) -> Vec<RowOutcome> {
     vec![RowOutcome::Delivered; count]
+}
+
+/// One of two runs that move the same partition is told so, for every batch, until it asks where the other one is.
+async fn two_runs(
+    test: &dyn SinkUnderTest,
+    first: &mut dyn Sink,
+    batch: &dyn Fn(Progress, std::ops::Range<u64>) -> SinkBatch,
+) {
+    let before = first.position("part").await.expect("position");
+    let mut other = test.make().await;
+    other.open().await.expect("open beside it");
+    assert_eq!(other.position("part").await.expect("position"), before);
+    other.write(&batch(at("26"), 300..302)).await.expect("write");
+    other.commit().await.expect("commit");
+    for late in ["27", "28"] {
+        let result = match first.write(&batch(at(late), 300..301)).await {
+            Ok(_) => first.commit().await,
+            Err(error) => Err(error),
+        };
+        assert_eq!(result.err().map(|error| error.kind), Some(ErrorKind::Conflict), "{late}");
+    }
+    assert_eq!(first.position("part").await.expect("position").as_deref(), Some("26"));
+    first.write(&batch(at("29"), 302..303)).await.expect("write");
+    first.commit().await.expect("it has asked");
+    other.close().await.expect("close");
 }
 
 /// What every sink must do.
@@ -217,6 +246,9 @@ pub async fn sink(test: &dyn SinkUnderTest) {
         second.close().await.expect("close");
         first = test.make().await;
         first.open().await.expect("open again");
+        if test.is_shared() {
+            two_runs(test, first.as_mut(), &batch).await;
+        }
     }
 
     if let Some(bad) = test.bad() {

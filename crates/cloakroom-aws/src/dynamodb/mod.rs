@@ -325,9 +325,12 @@ impl Sink for DynamoSink {
         if let Progress::Position { partition, position } = &staged.progress {
             let clients = self.clients().await?;
             if let Err(error) = self.ledger.advance(&clients, partition, position).await {
-                self.ledger.forget();
-                // Without an answer it may have happened; a conflict is an answer.
-                self.in_doubt = error.kind.is_transient().then_some(staged);
+                // Without an answer it may have happened; a conflict is an answer, and stands until somebody asks where the
+                // partition is now: batches that are still on their way must not move it back.
+                if error.kind.is_transient() {
+                    self.ledger.forget();
+                    self.in_doubt = Some(staged);
+                }
                 return Err(error.context("dynamodb"));
             }
         }

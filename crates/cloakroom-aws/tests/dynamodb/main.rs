@@ -136,6 +136,10 @@ impl Table {
 
 #[async_trait]
 impl SinkUnderTest for Table {
+    fn is_shared(&self) -> bool {
+        true
+    }
+
     async fn make(&self) -> Box<dyn Sink> {
         self.sink("")
     }
