@@ -1,5 +1,5 @@
 //! The S3 source on a real server of S3 and SQS: LocalStack.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr, missing_docs)]
 
 use std::collections::BTreeMap;
 use std::io::Write as _;
