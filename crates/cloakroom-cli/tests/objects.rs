@@ -1,6 +1,13 @@
 //! System B: files of a bucket, whose notifications go to a queue (LocalStack), through the program into DynamoDB and SQLite.
 #![cfg(feature = "aws")]
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout, clippy::print_stderr, missing_docs)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    missing_docs
+)]
 
 mod common;
 #[allow(dead_code)] // a server, which is not needed here
