@@ -11,6 +11,7 @@ use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_credential_types::Credentials;
 use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
+use cloakroom_pipeline::config::Template;
 use cloakroom_pipeline::error::ConnectorError;
 
 /// Until a connection stands.
@@ -117,6 +118,16 @@ fn check(endpoint: &str) -> Result<(), ConnectorError> {
         ));
     }
     Ok(())
+}
+
+/// A setting that may be left out.
+pub(crate) fn plain(text: &Option<Template>) -> Result<Option<String>, ConnectorError> {
+    text.as_ref().map(Template::resolve_plain).transpose()
+}
+
+/// True for the address of an emulator: in clear, on this machine.
+pub(crate) fn is_emulator(endpoint: &str) -> bool {
+    endpoint.strip_prefix("http://").is_some_and(is_here)
 }
 
 /// True for `host[:port][/path]` on this machine.

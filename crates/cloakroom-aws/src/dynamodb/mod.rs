@@ -40,7 +40,7 @@ use serde::Deserialize;
 use self::ledger::DynamoLedger;
 use self::table::{Schema, Table};
 use self::write::{State, Writer};
-use crate::client::{ClientConfig, is_here, sdk_config};
+use crate::client::{ClientConfig, is_emulator, sdk_config};
 use crate::error::failure;
 
 /// A table of Amazon DynamoDB.
@@ -143,7 +143,7 @@ fn sink(config: &Config, context: &SinkContext) -> Result<Box<dyn Sink>, Connect
         ledger: DynamoLedger::new(&context.pipeline, &table, &config.ledger_table),
         aws: ClientConfig {
             region: optional("region", &config.region)?,
-            emulated: endpoint.as_deref().and_then(|url| url.strip_prefix("http://")).is_some_and(is_here),
+            emulated: endpoint.as_deref().is_some_and(is_emulator),
             endpoint,
             profile: optional("profile", &config.profile)?,
         },

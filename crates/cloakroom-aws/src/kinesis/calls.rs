@@ -7,13 +7,12 @@ use aws_sdk_kinesis::primitives::DateTime;
 use aws_sdk_kinesis::types::{EncryptionType, ShardIteratorType, StreamStatus};
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use aws_smithy_runtime_api::client::result::SdkError;
-use cloakroom_pipeline::config::Template;
 use cloakroom_pipeline::error::{ConnectorError, ErrorKind};
 
 use super::config::{Config, Named};
 use super::position::Position;
 use super::shards::Shard;
-use crate::client::{ClientConfig, is_here, sdk_config};
+use crate::client::{ClientConfig, is_emulator, plain, sdk_config};
 use crate::error::failure;
 
 /// The most records that one call gives.
@@ -44,11 +43,10 @@ pub(super) enum Answer {
 impl Stream {
     pub(super) async fn connect(config: &Config) -> Result<Self, ConnectorError> {
         let Config { stream, region, endpoint, profile, .. } = config;
-        let plain = |text: &Option<Template>| text.as_ref().map(Template::resolve_plain).transpose();
         let (region, endpoint, profile) = (plain(region)?, plain(endpoint)?, plain(profile)?);
         let named = Named::parse(&stream.resolve_plain()?)?;
         let region = region.or_else(|| named.region.clone());
-        let emulated = endpoint.as_deref().is_some_and(|url| url.strip_prefix("http://").is_some_and(is_here));
+        let emulated = endpoint.as_deref().is_some_and(is_emulator);
         let sdk = sdk_config(&ClientConfig { region, endpoint, profile, emulated }).await?;
         Ok(Self { client: Client::new(&sdk), named })
     }

@@ -39,7 +39,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use tokio::sync::mpsc;
 
-use crate::client::{ClientConfig, is_here, sdk_config};
+use crate::client::{ClientConfig, is_emulator, plain, sdk_config};
 use crate::sqs::QueueConfig;
 use crate::sqs::queue::Queue;
 use arrival::{Arrival, Listening, list};
@@ -189,9 +189,8 @@ struct S3Source {
 impl S3Source {
     async fn connect(&self) -> Result<Client, ConnectorError> {
         let Config { region, endpoint, profile, path_style, .. } = &self.config;
-        let plain = |text: &Option<Template>| text.as_ref().map(Template::resolve_plain).transpose();
         let (region, endpoint, profile) = (plain(region)?, plain(endpoint)?, plain(profile)?);
-        let emulated = endpoint.as_deref().is_some_and(|url| url.strip_prefix("http://").is_some_and(is_here));
+        let emulated = endpoint.as_deref().is_some_and(is_emulator);
         let sdk = sdk_config(&ClientConfig { region, endpoint: endpoint.clone(), profile, emulated }).await?;
         let config = Builder::from(&sdk)
             .force_path_style(path_style.unwrap_or(endpoint.is_some()))

@@ -13,7 +13,6 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use aws_sdk_sqs::types::{Message as Received, MessageSystemAttributeName};
-use cloakroom_pipeline::config::Template;
 use cloakroom_pipeline::error::ConnectorError;
 use cloakroom_pipeline::retry::{Backoff, RetryConfig};
 use futures_util::stream::{self, StreamExt};
@@ -25,7 +24,7 @@ use super::address::Address;
 use super::calls::{Answer, Calls, DEFAULT_VISIBILITY_S, Depth, Facts};
 use super::config::QueueConfig;
 use super::held::{Handle, Held};
-use crate::client::{ClientConfig, is_here, sdk_config};
+use crate::client::{ClientConfig, is_emulator, plain, sdk_config};
 
 /// SQS takes and gives no more messages with one call.
 pub(crate) const PER_CALL: usize = 10;
@@ -93,10 +92,9 @@ impl Queue {
         attributes: bool,
     ) -> Result<Self, ConnectorError> {
         let address = Address::parse(&config.queue_url.resolve_plain()?)?;
-        let plain = |text: &Option<Template>| text.as_ref().map(Template::resolve_plain).transpose();
         let endpoint = plain(&config.endpoint)?;
         let is_emulated = match &endpoint {
-            Some(endpoint) => endpoint.strip_prefix("http://").is_some_and(is_here),
+            Some(endpoint) => is_emulator(endpoint),
             None => address.is_emulated,
         };
         let sdk = sdk_config(&ClientConfig {
