@@ -21,7 +21,13 @@ where
             known(code).unwrap_or_else(|| of_code(code, status))
         }
         SdkError::TimeoutError(_) => ConnectorError::unavailable("AWS did not answer in time"),
-        SdkError::ResponseError(answer) => of_code("", answer.raw().status().as_u16()),
+        SdkError::ResponseError(answer) => match answer.raw().status().as_u16() {
+            // As a rule its connection broke; what is asked for again comes whole.
+            ..300 => {
+                ConnectorError::unavailable("an answer of AWS cannot be read; it broke off, or another server gave it")
+            }
+            status => of_code("", status),
+        },
         _ if causes(error).any(|cause| cause.is::<CredentialsError>()) => ConnectorError::new(
             ErrorKind::Denied,
             "there are no credentials for AWS, or they could not be fetched; set AWS_PROFILE, or AWS_ACCESS_KEY_ID and \
