@@ -2,6 +2,7 @@
 //! PostgreSQL schema of its own.
 #![allow(dead_code, reason = "each test file uses its part")]
 
+use std::ffi::OsString;
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -78,7 +79,7 @@ impl Room {
 
     /// The program with an environment of its own: nothing of the caller's reaches it.
     pub(crate) fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_cloakroom"));
+        let mut command = Command::new(program());
         command.args(arguments).current_dir(self.folder()).env_clear();
         command.env("PATH", std::env::var_os("PATH").unwrap_or_default());
         command.env("HOME", self.folder()).env("CLOAKROOM_HOME", self.home());
@@ -121,6 +122,11 @@ impl Room {
         finished.expect_code(0);
         self.write(name, &finished.stdout)
     }
+}
+
+/// The program: `CLOAKROOM_TEST_PROGRAM` names another build than the one of the tests, such as the one that is to be shipped.
+pub(crate) fn program() -> OsString {
+    std::env::var_os("CLOAKROOM_TEST_PROGRAM").unwrap_or_else(|| env!("CARGO_BIN_EXE_cloakroom").into())
 }
 
 /// `received` is the sum of all outcomes.
