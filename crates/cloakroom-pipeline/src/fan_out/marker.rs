@@ -3,7 +3,10 @@
 use std::collections::BTreeSet;
 use std::fmt;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use cloakroom_core::{Place, RecordId};
+use cloakroom_crypto::digest::sha256;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{ConnectorError, ErrorKind};
@@ -14,6 +17,11 @@ const BEGINNING: &str = "{\"fan_out\":";
 /// The number that a position gets that was kept before the sink was one of several: not the first batch, which
 /// others may not have for another reason.
 const KEPT_BEFORE: u64 = 2;
+
+/// Bytes that are kept of an id's hash. Kinesis has ids of 56 digits, and a ledger's entry may be an item of DynamoDB, with
+/// 400 KB at most: the ids of two batches of 10,000 fit. Only records of one partition around one crash are told apart by
+/// them; that two of 10,000 are alike has a chance of one in 10^14.
+const KEPT_OF_ID: usize = 9;
 
 /// A position in a ledger of one of several sinks, as JSON.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -56,7 +64,7 @@ pub(super) struct Names {
     /// The record with the highest number, and the byte that it begins at: another file has it elsewhere.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     last: Option<(u64, u64)>,
-    /// Ids of records that have no number.
+    /// Ids of records that have no number, as [`short`] ones.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     ids: BTreeSet<String>,
 }
@@ -72,7 +80,7 @@ impl Names {
                     names.last = names.last.max(Some((*number, *byte)));
                 }
                 Place::Id(id) => {
-                    names.ids.insert(id.to_string());
+                    names.ids.insert(short(id));
                 }
             }
         }
@@ -90,7 +98,7 @@ impl Names {
                 let at = self.numbers.partition_point(|(_, end)| end < number);
                 self.numbers.get(at).is_some_and(|(start, _)| start <= number)
             }
-            Place::Id(id) => self.ids.contains(&**id),
+            Place::Id(id) => self.ids.contains(&short(id)),
         }
     }
 
@@ -151,6 +159,11 @@ impl Names {
     }
 }
 
+/// An id in 12 characters.
+fn short(id: &str) -> String {
+    URL_SAFE_NO_PAD.encode(&sha256(id.as_bytes())[..KEPT_OF_ID])
+}
+
 /// In order, and one range where two touch.
 fn joined(mut ranges: Vec<(u64, u64)>) -> Vec<(u64, u64)> {
     ranges.sort_unstable();
@@ -206,5 +219,22 @@ mod tests {
         let before = Marker::parse("100:9:90:10:abcd").unwrap();
         assert_eq!((before.batch, before.position.as_str()), (KEPT_BEFORE, "100:9:90:10:abcd"));
         assert!(Marker::parse("{\"fan_out\":1}").is_err());
+    }
+
+    #[test]
+    fn markers_of_two_large_batches_fit_into_an_item_of_dynamodb() {
+        let id = |number: u32| Place::Id(format!("{number:056}").into());
+        let record = |number| RecordId { partition: "p".into(), position: id(number) };
+        let names = |numbers: std::ops::Range<u32>| {
+            let records: Vec<RecordId> = numbers.map(record).collect();
+            Names::of(records.iter())
+        };
+        let (one, two) = (names(0..10_000), names(10_000..20_000));
+        let has = one.plus(&two);
+        assert_eq!(has.ids.len(), 20_000);
+        assert!(has.contains(&record(19_999)) && !has.contains(&record(20_000)));
+        assert_eq!(has.minus(&one), two);
+        let marker = Marker { batch: u64::MAX, position: "9".repeat(56), has };
+        assert!(marker.to_string().len() < 350 << 10);
     }
 }
