@@ -180,6 +180,12 @@ fn a_letter_is_shown_without_values_and_discarded_for_good() {
         assert!(finished.out().contains(expected), "{finished}");
         assert!(!finished.out().contains("oops_wrong_msg_type") && !finished.out().contains("123\""), "{finished}");
     }
+    let all = letters.len().to_string();
+    for (limit, has_more) in [("1", true), (all.as_str(), false)] {
+        let some = room.run(&["dead-letters", "list", &pipeline, "--limit", limit, "--output", "json"]);
+        assert_eq!(some.expect_code(0).json().as_array().unwrap().len().to_string(), limit);
+        assert_eq!(some.err().contains("--limit"), has_more, "{some}");
+    }
     for (path, bytes) in common::files_below(&room.home()) {
         assert!(!contains(&bytes, "oops_wrong_msg_type"), "in clear in {}", path.display());
     }

@@ -24,7 +24,12 @@ pub(crate) async fn dead_letters(command: DeadLettersCommand) -> Result<u8, Fail
     match command {
         DeadLettersCommand::List { file, all, limit, output } => {
             let (letters, pipeline) = store(file.as_deref()).await?;
-            list(&letters.list(pipeline.as_deref(), all, limit).await?, output)
+            let mut found = letters.list(pipeline.as_deref(), all, limit.saturating_add(1)).await?;
+            if found.len() as u64 > limit {
+                found.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
+                output::note(&format!("there are more than these {limit}; --limit says how many are listed"));
+            }
+            list(&found, output)
         }
         DeadLettersCommand::Show { id, file, output } => show(&store(file.as_deref()).await?.0, &id, output).await,
         DeadLettersCommand::Replay { file, id, output } => replay(&file, &id, output).await,

@@ -111,7 +111,7 @@ impl Room {
 
     /// `cloakroom dead-letters list [FILE] --output json`.
     pub(crate) fn dead_letters(&self, pipeline: &str) -> Vec<Value> {
-        let finished = self.run(&["dead-letters", "list", pipeline, "--output", "json"]);
+        let finished = self.run(&["dead-letters", "list", pipeline, "--limit", "10000000", "--output", "json"]);
         finished.expect_code(0);
         finished.json().as_array().unwrap().clone()
     }
