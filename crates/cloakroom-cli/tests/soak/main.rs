@@ -75,8 +75,10 @@ fn faults() -> Plan {
     Plan::new(seed()).drop(0.02).cut(0.02).duplicate(0.02).status(0.03).partial(0.1).delay(0.1, pauses)
 }
 
-/// Runs a pipeline and kills it at random moments of its work, `kills` times, up to `longest` apart.
-fn kill(room: &Room, pipeline: &str, kills: u64, longest: Duration) {
+/// Runs a pipeline and kills it at random moments of its work, `kills` times, up to `longest` apart. Gives the most memory
+/// that one of the runs had resident, in MB; 0 where the system does not say.
+fn kill(room: &Room, pipeline: &str, kills: u64, longest: Duration) -> u64 {
+    let mut memory = 0;
     // Whoever kills at random moments must be able to do it again.
     let mut random = seed();
     for kill in 0..kills {
@@ -84,10 +86,19 @@ fn kill(room: &Room, pipeline: &str, kills: u64, longest: Duration) {
         random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         let most = u64::try_from(longest.as_millis()).unwrap();
         std::thread::sleep(Duration::from_millis(700 + (random >> 33) % most));
+        memory = memory.max(resident(run.id()));
         run.signal("KILL");
         let ended = run.wait();
         assert_eq!(ended.code, -1, "run {kill} ended before it was killed: {ended}");
     }
+    memory
+}
+
+/// The most memory that a process had resident so far, in MB, on Linux.
+fn resident(process: u32) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{process}/status")).unwrap_or_default();
+    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    peak.and_then(|peak| peak.trim().trim_end_matches(" kB").parse::<u64>().ok()).unwrap_or(0) * 1024 / 1_000_000
 }
 
 /// Takes what is left, again and again: what a killed run held is hidden for as long as its visibility timeout.

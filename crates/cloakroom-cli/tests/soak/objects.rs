@@ -109,7 +109,7 @@ retry: {{ base_ms: 20, max_ms: 500 }}
         ),
     );
     let began = Instant::now();
-    kill(&room, &pipeline, kills, Duration::from_millis(2_500 + all / 400 / kills.max(1)));
+    let memory = kill(&room, &pipeline, kills, Duration::from_millis(2_500 + all / 100 / kills.max(1)));
     let before = schema.count("SELECT count(*) FROM logins");
     let runs = finish(&room, &pipeline, &url, &queue);
     assert_eq!(left(&url, &queue), 0, "{}", before_bucket.describe());
@@ -121,7 +121,8 @@ retry: {{ base_ms: 20, max_ms: 500 }}
     assert!(received <= all - before, "received {received} of {all}, of which {before} were there");
     let counts = accounts(&room, &pipeline);
     println!(
-        "objects: {all} records, the largest object has {large}, {kills} kills, {} faults, {:.0} s; {before} were there after \
+        "objects: {all} records, the largest object has {large}, {kills} kills, {} faults, {:.0} s, {memory} MB of \
+         memory; {before} were there after \
          the last kill and {received} were received since; received, delivered, duplicate, dead as counted: {counts:?}",
         before_bucket.injected().total(),
         began.elapsed().as_secs_f64()

@@ -80,7 +80,7 @@ retry: {{ base_ms: 20, max_ms: 500 }}
     let began = Instant::now();
     // So far apart that most of the work is done by runs that are killed.
     let longest = Duration::from_millis(2_500 + messages / kills.max(1));
-    kill(&room, &pipeline, kills, longest);
+    let memory = kill(&room, &pipeline, kills, longest);
     let queue_server = address("CLOAKROOM_TEST_SQS_URL");
     finish(&room, &pipeline, &queue_server, &queue.url);
     let context = format!("{}\n{}", target.proxy.describe(), before_queue.describe());
@@ -93,8 +93,8 @@ retry: {{ base_ms: 20, max_ms: 500 }}
     let (here, there) = (target.proxy.injected().total(), before_queue.injected().total());
     assert!(here + there > 0, "nothing went wrong");
     println!(
-        "{}: {messages} messages, {kills} kills, {there} faults before the queue and {here} before the sink, {:.0} s; \
-         received, delivered, duplicate, dead as counted: {counts:?}",
+        "{}: {messages} messages, {kills} kills, {there} faults before the queue and {here} before the sink, {:.0} s, \
+         {memory} MB of memory; received, delivered, duplicate, dead as counted: {counts:?}",
         target.name,
         began.elapsed().as_secs_f64()
     );
