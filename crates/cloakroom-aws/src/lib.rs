@@ -8,8 +8,10 @@
 //! * [`kinesis`]: records from the shards of a stream.
 //! * [`sqs`]: records from a queue.
 //! * [`dynamodb`]: a table as a sink.
+//! * [`cloudwatch`]: metrics of a run.
 
 pub mod client;
+pub mod cloudwatch;
 pub mod dynamodb;
 mod error;
 pub mod kinesis;

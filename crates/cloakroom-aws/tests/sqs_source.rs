@@ -145,6 +145,7 @@ async fn run(queue: &TestQueue, takes: Duration) -> (Summary, Vec<String>, Vec<S
     let policy = Policy::compile(&PolicyConfig::default(), None).unwrap();
     let pipeline = Pipeline {
         accounts: None,
+        metrics: None,
         name: "test".to_owned(),
         source: source(queue, "", true),
         cloak: Cloak::new(Arc::new(policy)),

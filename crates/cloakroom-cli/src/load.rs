@@ -13,13 +13,14 @@ use cloakroom_pipeline::dead_letter::DeadLetters;
 use cloakroom_pipeline::documents;
 use cloakroom_pipeline::keys::tokens::Rehearsal;
 use cloakroom_pipeline::keys::{self, Keys};
+use cloakroom_pipeline::metrics::Metrics;
 use cloakroom_pipeline::run::Rejected;
 use cloakroom_pipeline::state::StateStore;
 use cloakroom_pipeline::{Pipeline, Source};
 
 use crate::error::Failure;
 use crate::protectors::access;
-use crate::registry::{File, sink_context};
+use crate::registry::{File, MetricsConfig, SinkConfig, sink_context};
 
 /// A pipeline file, read and its policy compiled.
 pub(crate) struct Loaded {
@@ -120,6 +121,24 @@ impl Loaded {
         Ok(source.build(&self.source_context(once)?)?)
     }
 
+    /// What publishes the numbers of a run, if the file says where to.
+    pub(crate) fn metrics(&self) -> Result<Option<Metrics>, Failure> {
+        let Some(metrics) = &self.file.metrics else { return Ok(None) };
+        if metrics.is_stdout() && self.file.sink.as_ref().is_some_and(SinkConfig::is_stdout) {
+            return Err(Failure::new(
+                2,
+                "records and metrics both go to standard output; give `metrics.emf.path` a file",
+            ));
+        }
+        Ok(Some(metrics.build(&self.name)?))
+    }
+
+    /// True when records or metrics have taken standard output, so that nothing else may go there.
+    pub(crate) fn is_stdout_taken(&self) -> bool {
+        self.file.sink.as_ref().is_some_and(SinkConfig::is_stdout)
+            || self.file.metrics.as_ref().is_some_and(MetricsConfig::is_stdout)
+    }
+
     /// Puts a pipeline together with some source.
     pub(crate) async fn pipeline(&self, source: Box<dyn Source>) -> Result<Pipeline, Failure> {
         let sink = self.file.sink.as_ref().ok_or_else(|| missing("sink"))?;
@@ -131,10 +150,12 @@ impl Loaded {
                 "`path` of the sqlite sink and `state.path` are the same file; give each its own",
             ));
         }
+        let metrics = self.metrics()?;
         let sink = sink.build(&sink_context(&self.name, &self.policy))?;
         let letters = self.dead_letters()?;
         Ok(Pipeline {
             accounts: Some(Accounts::begin(letters.state().clone(), &self.name).await?),
+            metrics,
             name: self.name.clone(),
             source,
             cloak: Cloak::new(Arc::clone(&self.policy)),

@@ -111,6 +111,9 @@ pub(crate) fn summary(summary: &Summary) -> String {
     if !summary.findings.is_empty() {
         count("findings", summary.findings.values().sum(), list(&summary.findings));
     }
+    if let Some(metrics) = summary.metrics.as_ref().filter(|metrics| metrics.failures > 0 || metrics.lost > 0) {
+        text.push_str(&format!("  metrics    {metrics}\n"));
+    }
     text.trim_end().to_owned()
 }
 

@@ -1,5 +1,5 @@
-//! Every source and every sink, by the word that a pipeline file uses. A new connector is one variant
-//! and one line here.
+//! Every source, every sink and every place for metrics, by the word that a pipeline file uses. A new connector is one
+//! variant and one line here.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -11,13 +11,14 @@ use cloakroom_pipeline::config::PipelineFile;
 use cloakroom_pipeline::config::Template;
 use cloakroom_pipeline::context::{SinkContext, SourceContext};
 use cloakroom_pipeline::fan_out::{FanOut, SINKS};
+use cloakroom_pipeline::metrics::{Metrics, emf};
 use cloakroom_pipeline::{ConnectorError, Sink, Source};
 use schemars::JsonSchema;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
 
 /// A pipeline file with this program's connectors.
-pub(crate) type File = PipelineFile<SourceConfig, SinkConfig>;
+pub(crate) type File = PipelineFile<SourceConfig, SinkConfig, MetricsConfig>;
 
 /// Where records come from.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
@@ -199,6 +200,37 @@ fn fan_out(sinks: &[SinkConfig], context: &SinkContext) -> Result<Box<dyn Sink>,
         built.push((name, sink));
     }
     Ok(Box::new(FanOut::new(built)?))
+}
+
+/// Where numbers of a run are published while it goes on.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum MetricsConfig {
+    /// Amazon CloudWatch.
+    #[cfg(feature = "aws")]
+    Cloudwatch(Box<cloakroom_aws::cloudwatch::Config>),
+    /// Lines of the Embedded Metric Format.
+    Emf(emf::Config),
+}
+
+impl MetricsConfig {
+    /// Builds what publishes; does not connect.
+    pub(crate) fn build(&self, pipeline: &str) -> Result<Metrics, ConnectorError> {
+        match self {
+            #[cfg(feature = "aws")]
+            Self::Cloudwatch(config) => cloakroom_aws::cloudwatch::build(config, pipeline),
+            Self::Emf(config) => emf::build(config, pipeline),
+        }
+    }
+
+    /// True when it goes to standard output, so that nothing else may.
+    pub(crate) fn is_stdout(&self) -> bool {
+        match self {
+            #[cfg(feature = "aws")]
+            Self::Cloudwatch(_) => false,
+            Self::Emf(config) => config.is_stdout(),
+        }
+    }
 }
 
 /// The context that a sink of a pipeline gets.

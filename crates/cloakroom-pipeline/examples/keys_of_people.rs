@@ -58,7 +58,8 @@ fn main() -> Outcome<()> {
 
 /// Protects a record of each person, two values of it with their key. Gives one of the two.
 fn protect(name: &str, people: usize, keys: &Arc<dyn KeyProvider>) -> Outcome<Vec<(String, String)>> {
-    let file = PipelineFile::<serde_json::Value, serde_json::Value>::parse(POLICY, "customers.yaml")?;
+    let file =
+        PipelineFile::<serde_json::Value, serde_json::Value, serde_json::Value>::parse(POLICY, "customers.yaml")?;
     let cloak = Cloak::new(Arc::new(Policy::compile(&file.policy("customers")?, Some(keys))?));
     let mut envelopes = Vec::new();
     let mut spent = 0.0;

@@ -18,6 +18,7 @@ pub mod error;
 pub mod fan_out;
 pub mod framing;
 pub mod keys;
+pub mod metrics;
 pub mod prefetch;
 pub mod private;
 pub mod retry;

@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 use crate::accounts::Accounts;
 use crate::dead_letter::DeadLetters;
 use crate::error::{ConnectorError, ErrorKind};
+use crate::metrics::{Meter, Metrics};
 use crate::retry::{Backoff, RetryConfig};
 use crate::sink::{RowOutcome, Sink, SinkBatch};
 use crate::source::{Batch, Delivery, Outcome, Source};
@@ -32,6 +33,8 @@ pub struct Pipeline {
     pub rejected: Rejected,
     /// Where what goes through is counted for good, if it is.
     pub accounts: Option<Accounts>,
+    /// Where its numbers are published while it goes on, if anywhere.
+    pub metrics: Option<Metrics>,
     /// How long to try again.
     pub retry: RetryConfig,
     /// Batches that may be decoded and protected at the same time: the bound on memory and the use of cores.
@@ -66,7 +69,9 @@ pub async fn run(
 ) -> Result<Summary, ConnectorError> {
     let began = Instant::now();
     let mut summary = Summary::new(&pipeline.name);
-    let result = drive(&mut pipeline, counters, stop, &mut summary).await;
+    let meter = Arc::new(Meter::default());
+    let reporter = pipeline.metrics.take().map(|metrics| metrics.start(&pipeline.name, Arc::clone(&meter)));
+    let result = drive(&mut pipeline, counters, &meter, stop, &mut summary).await;
     let closed = pipeline.source.close().await;
     if let Err(error) = closed {
         // Nothing is lost by it: what was not given back comes again by itself.
@@ -79,6 +84,13 @@ pub async fn run(
     };
     if let Some(accounts) = pipeline.accounts.take() {
         accounts.end(&summary, result.as_ref().err()).await;
+    }
+    if let Some(reporter) = reporter {
+        let published = reporter.end(result.is_err()).await;
+        if published.lost > 0 {
+            tracing::warn!(pipeline = %pipeline.name, "metrics: {published}");
+        }
+        summary.metrics = Some(published);
     }
     result.map(|()| summary)
 }
@@ -104,12 +116,13 @@ async fn finish(pipeline: &mut Pipeline, summary: &Summary) -> Result<(), Connec
 async fn drive(
     pipeline: &mut Pipeline,
     counters: &Counters,
+    meter: &Meter,
     stop: &CancellationToken,
     summary: &mut Summary,
 ) -> Result<(), ConnectorError> {
-    retrying(pipeline.retry, stop, summary, async || pipeline.sink.open().await).await?;
+    retrying(pipeline.retry, stop, meter, summary, async || pipeline.sink.open().await).await?;
     // It asks the sink's ledger where to go on, and the sink may be away again.
-    retrying(pipeline.retry, stop, summary, async || pipeline.source.open(&mut pipeline.sink).await).await?;
+    retrying(pipeline.retry, stop, meter, summary, async || pipeline.source.open(&mut pipeline.sink).await).await?;
     if let Some(total) = pipeline.source.total_bytes() {
         Counters::add(&counters.total_bytes, total);
     }
@@ -128,12 +141,14 @@ async fn drive(
                     Counters::add(&counters.received, received);
                     Counters::add(&counters.bytes, bytes);
                     summary.received += received;
+                    meter.received(received, bytes);
                     if let Some(accounts) = &mut pipeline.accounts {
                         accounts.received(&batch.deliveries);
                     }
                     summary.bytes += bytes;
                     let cloak = pipeline.cloak.clone();
-                    working.push_back(tokio::task::spawn_blocking(move || process(&cloak, batch, now())));
+                    let taken = Instant::now();
+                    working.push_back(tokio::task::spawn_blocking(move || process(&cloak, batch, taken, now())));
                 }
                 Ok(None) => ended = true,
                 // What was taken before is delivered first: a file that is damaged at its end has a beginning.
@@ -143,9 +158,12 @@ async fn drive(
                 let processed = processed?;
                 working.pop_front();
                 let count = processed.deliveries.len() as u64;
-                match deliver(pipeline, processed, counters, stop, summary).await? {
+                match deliver(pipeline, processed, counters, meter, stop, summary).await? {
                     Delivered::Settled => {}
-                    Delivered::Left => summary.returned += count,
+                    Delivered::Left => {
+                        summary.returned += count;
+                        meter.returned(count);
+                    }
                     Delivered::Stopped => {
                         summary.returned += count;
                         break;
@@ -191,6 +209,8 @@ struct Processed {
     deliveries: Vec<Delivery>,
     /// Why deliveries were rejected, by their index, in order.
     rejected: Vec<(usize, RecordError)>,
+    /// When the source gave it.
+    taken: Instant,
     now: IngestTime,
 }
 
@@ -198,7 +218,7 @@ struct Processed {
 const ATTEMPTS: usize = 5;
 
 /// Decodes and protects a batch, and makes sure that its keys are kept. Runs on the CPU pool.
-fn process(cloak: &Cloak, batch: Batch, now: IngestTime) -> Result<Processed, ConnectorError> {
+fn process(cloak: &Cloak, batch: Batch, taken: Instant, now: IngestTime) -> Result<Processed, ConnectorError> {
     let Batch { progress, deliveries } = batch;
     for _ in 0..ATTEMPTS {
         let keys = cloak.begin_keys();
@@ -206,7 +226,7 @@ fn process(cloak: &Cloak, batch: Batch, now: IngestTime) -> Result<Processed, Co
         match cloak.persist_keys(keys) {
             Ok(()) => {
                 let batch = SinkBatch { progress, records: Arc::new(records) };
-                return Ok(Processed { batch, deliveries, rejected, now });
+                return Ok(Processed { batch, deliveries, rejected, taken, now });
             }
             Err(PersistError::Again) => {}
             Err(PersistError::Failed(message)) => return Err(ConnectorError::unavailable(message)),
@@ -249,14 +269,19 @@ async fn deliver(
     pipeline: &mut Pipeline,
     processed: Processed,
     counters: &Counters,
+    meter: &Meter,
     stop: &CancellationToken,
     summary: &mut Summary,
 ) -> Result<Delivered, ConnectorError> {
-    let Processed { batch, deliveries, rejected, now } = processed;
+    let Processed { batch, deliveries, rejected, taken, now } = processed;
     let mut backoff = Backoff::new(pipeline.retry);
     let outcomes = loop {
+        let began = Instant::now();
         match write_once(pipeline, &batch, &deliveries, &rejected, now).await {
-            Ok(outcomes) => break outcomes,
+            Ok(outcomes) => {
+                meter.wrote(began.elapsed());
+                break outcomes;
+            }
             Err(error) if error.kind == ErrorKind::Conflict => {
                 return match pipeline.source.yield_to_other(&batch.progress).await? {
                     true => Ok(Delivered::Left),
@@ -266,7 +291,7 @@ async fn deliver(
             Err(error) => {
                 let kind = error.kind;
                 tracing::warn!(pipeline = %pipeline.name, kind = ?kind, tries = backoff.tries(), "writing a batch failed: {error}");
-                if !pause(&mut backoff, error, stop, summary).await? {
+                if !pause(&mut backoff, error, stop, meter, summary).await? {
                     return Ok(Delivered::Stopped);
                 }
             }
@@ -291,11 +316,13 @@ async fn deliver(
     }
     Counters::add(&counters.dead, summary.dead - dead_before);
     Counters::add(&counters.delivered, outcomes.len() as u64 - (summary.dead - dead_before));
+    meter.settled(&outcomes);
     if let Some(accounts) = &mut pipeline.accounts {
         accounts.settled(&batch.progress, &deliveries, &outcomes);
         accounts.tick().await;
     }
     pipeline.source.settle(&batch.progress, &outcomes).await?;
+    meter.finished(taken.elapsed());
     Ok(Delivered::Settled)
 }
 
@@ -358,6 +385,7 @@ async fn write_once(
 async fn retrying<T>(
     retry: RetryConfig,
     stop: &CancellationToken,
+    meter: &Meter,
     summary: &mut Summary,
     mut operation: impl AsyncFnMut() -> Result<T, ConnectorError>,
 ) -> Result<T, ConnectorError> {
@@ -367,7 +395,7 @@ async fn retrying<T>(
             Ok(done) => return Ok(done),
             Err(error) => {
                 let message = error.message.clone();
-                if !pause(&mut backoff, error, stop, summary).await? {
+                if !pause(&mut backoff, error, stop, meter, summary).await? {
                     return Err(ConnectorError::unavailable(format!("stopped while trying again: {message}")));
                 }
             }
@@ -380,10 +408,12 @@ async fn pause(
     backoff: &mut Backoff,
     error: ConnectorError,
     stop: &CancellationToken,
+    meter: &Meter,
     summary: &mut Summary,
 ) -> Result<bool, ConnectorError> {
     let pause = backoff.after(error)?;
     summary.retries += 1;
+    meter.retried();
     tokio::select! {
         () = tokio::time::sleep(pause) => Ok(!stop.is_cancelled()),
         () = stop.cancelled() => Ok(false),

@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+use crate::metrics::Published;
+
 /// Live numbers of a run, for the progress bar.
 #[derive(Default)]
 pub struct Counters {
@@ -66,6 +68,9 @@ pub struct Summary {
     pub bytes: u64,
     /// Seconds that it took.
     pub seconds: f64,
+    /// What became of its metrics, if it had any to publish.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub metrics: Option<Published>,
 }
 
 impl Summary {
@@ -86,6 +91,7 @@ impl Summary {
             retries: 0,
             bytes: 0,
             seconds: 0.0,
+            metrics: None,
         }
     }
 

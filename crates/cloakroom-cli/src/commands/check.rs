@@ -39,6 +39,7 @@ pub(crate) async fn check(options: CheckOptions) -> Result<u8, Failure> {
         ColumnSource::Set(what) => format!("set to {what}"),
         ColumnSource::Dropped => "dropped".to_owned(),
     };
+    let metrics = loaded.metrics()?;
     let mut connections = Vec::new();
     if connect {
         if let Some(source) = &loaded.file.source {
@@ -46,6 +47,9 @@ pub(crate) async fn check(options: CheckOptions) -> Result<u8, Failure> {
         }
         if let Some(sink) = &loaded.file.sink {
             connections.push(("sink", sink.build(&sink_context(&loaded.name, &loaded.policy))?.check().await?));
+        }
+        if let Some(mut metrics) = metrics {
+            connections.push(("metrics", metrics.check().await?));
         }
         let store = loaded.dead_letters()?;
         let waiting = store.list(Some(&loaded.name), false, 1_000_000).await?.len();

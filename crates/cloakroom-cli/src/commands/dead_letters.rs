@@ -170,6 +170,6 @@ async fn replay(file: &Path, ids: &[String], output: Output) -> Result<u8, Failu
     let chosen: Vec<DeadLetter> = chosen.into_iter().filter(|letter| letter.state == "waiting").collect();
     let pipeline = loaded.pipeline(Box::new(letters.replay(chosen))).await?;
     let summary = drive(pipeline, output == Output::Human).await?;
-    report(&summary, output, loaded.file.sink.as_ref().is_some_and(|sink| sink.is_stdout()))?;
+    report(&summary, output, loaded.is_stdout_taken())?;
     Ok(exit_code(&summary))
 }

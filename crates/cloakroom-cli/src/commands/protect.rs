@@ -66,6 +66,7 @@ pub(crate) async fn filter(
     };
     let pipeline = Pipeline {
         accounts: None,
+        metrics: None,
         name: loaded.name.clone(),
         source: opened(sources::file::build(&source, &context)?),
         cloak: Cloak::new(Arc::clone(&loaded.policy)),

@@ -15,8 +15,7 @@ pub(crate) async fn run(options: RunOptions) -> Result<u8, Failure> {
     let loaded = load(&file).await?;
     let pipeline = loaded.pipeline(loaded.source(once)?).await?;
     let summary = drive(pipeline, output == Output::Human).await?;
-    let stdout_taken = loaded.file.sink.as_ref().is_some_and(|sink| sink.is_stdout());
-    report(&summary, output, stdout_taken)?;
+    report(&summary, output, loaded.is_stdout_taken())?;
     if summary.dead > 0 && output == Output::Human {
         output::note(&format!("see them with `cloakroom dead-letters list {}`", file.display()));
     }
@@ -33,7 +32,7 @@ pub(crate) async fn drive(pipeline: Pipeline, progress: bool) -> Result<Summary,
     Ok(summary?)
 }
 
-/// Writes the summary to standard output, or to standard error where records have taken that.
+/// Writes the summary to standard output, or to standard error where records or metrics have taken that.
 pub(crate) fn report(summary: &Summary, output: Output, stdout_taken: bool) -> Result<(), Failure> {
     let text = match output {
         Output::Human => output::summary(summary),

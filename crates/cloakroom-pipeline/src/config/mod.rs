@@ -1,7 +1,7 @@
 //! The pipeline file.
 //!
-//! The sections `source` and `sink` are types of the program that registers connectors, so this crate
-//! knows none of them: [`PipelineFile`] is generic over both.
+//! The sections `source`, `sink` and `metrics` are types of the program that registers connectors, so this crate
+//! knows none of them: [`PipelineFile`] is generic over all three.
 
 mod error;
 mod template;
@@ -28,7 +28,7 @@ pub use template::Template;
 /// A pipeline: where records come from, what happens to them, where they go.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub struct PipelineFile<S, K> {
+pub struct PipelineFile<S, K, M> {
     /// Names the pipeline in ledgers and dead letters (default: the file's name).
     pub name: Option<String>,
     /// Whose data it is; encrypted values are bound to it (default: `default`).
@@ -56,6 +56,8 @@ pub struct PipelineFile<S, K> {
     pub envelope: Option<EnvelopeConfig<Template>>,
     /// Where records go.
     pub sink: Option<K>,
+    /// Where numbers of a run are published while it goes on.
+    pub metrics: Option<M>,
     /// How many records travel together.
     #[serde(default)]
     pub batch: BatchConfig,
@@ -110,7 +112,7 @@ impl StateConfig {
     }
 }
 
-impl<S: DeserializeOwned, K: DeserializeOwned> PipelineFile<S, K> {
+impl<S: DeserializeOwned, K: DeserializeOwned, M: DeserializeOwned> PipelineFile<S, K, M> {
     /// Reads a pipeline file's text. `file` is its name, for messages.
     ///
     /// # Errors
@@ -124,7 +126,7 @@ impl<S: DeserializeOwned, K: DeserializeOwned> PipelineFile<S, K> {
     }
 }
 
-impl<S, K> PipelineFile<S, K> {
+impl<S, K, M> PipelineFile<S, K, M> {
     /// The pipeline's name: its own, or its file's without the ending.
     #[must_use]
     pub fn name_or(&self, file: &str) -> String {
@@ -175,7 +177,7 @@ mod tests {
     }
 
     fn error(text: &str) -> String {
-        PipelineFile::<Source, Source>::parse(text, "p.yaml").err().unwrap().to_string()
+        PipelineFile::<Source, Source, Source>::parse(text, "p.yaml").err().unwrap().to_string()
     }
 
     #[test]

@@ -33,7 +33,7 @@ impl House {
         let ring = KeyRing::new(vec![RootKey::generate("2026-01-01T00:00:00Z").unwrap()]).unwrap();
         let files = SubjectFiles::beside(&folder.path().join("keys.json"));
         let keys = Keys::new(ring, "a test".to_owned(), Some(files)).unwrap();
-        let file = PipelineFile::<Nothing, Nothing>::parse(&format!("{FIELDS}{reveal}"), "p.yaml").unwrap();
+        let file = PipelineFile::<Nothing, Nothing, Nothing>::parse(&format!("{FIELDS}{reveal}"), "p.yaml").unwrap();
         let config = file.policy("p").unwrap();
         Self { folder, keys, config, clock: Arc::new(AtomicI64::new(1_800_000_000)) }
     }
@@ -287,7 +287,8 @@ fn one_persons_records_among_others() {
         2
     );
     let hidden = |text: &str| text.replace("fields:\n", "fields:\n  id: { protect: drop }\n");
-    let file = PipelineFile::<Nothing, Nothing>::parse(&hidden(&format!("{FIELDS}{ALLOW}")), "p.yaml").unwrap();
+    let file =
+        PipelineFile::<Nothing, Nothing, Nothing>::parse(&hidden(&format!("{FIELDS}{ALLOW}")), "p.yaml").unwrap();
     let house = House { config: file.policy("p").unwrap(), ..house };
     let answers = house.reveal(of("b"), &["a", "b"]).unwrap();
     assert_eq!(answers, ["others", "****-****-****-1111 j***@mail.example 0"]);
