@@ -1,13 +1,13 @@
 //! The Kinesis source on a real server: LocalStack.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr, missing_docs)]
 
+mod common;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use aws_config::{BehaviorVersion, Region};
-use aws_credential_types::Credentials;
 use aws_sdk_kinesis::Client;
 use aws_sdk_kinesis::primitives::Blob;
 use aws_sdk_kinesis::types::{PutRecordsRequestEntry, Shard, StreamStatus};
@@ -22,11 +22,8 @@ use cloakroom_pipeline::contract::{self, MemoryLedger};
 use cloakroom_pipeline::error::ErrorKind;
 use cloakroom_pipeline::retry::RetryConfig;
 use cloakroom_pipeline::source::{Batch, Outcome, Progress, Source};
+use common::{address, localstack};
 use serde_json::{Value, json};
-
-fn address() -> String {
-    std::env::var("CLOAKROOM_TEST_LOCALSTACK_URL").unwrap_or_default()
-}
 
 /// A stream of the test's own.
 struct Stream {
@@ -35,23 +32,11 @@ struct Stream {
 }
 
 impl Stream {
-    /// `None` where there is no LocalStack: it needs a Python that not every machine has.
+    /// `None` where there is no LocalStack.
     async fn new(shards: i32) -> Option<Self> {
-        if address().is_empty() {
-            eprintln!(
-                "not run: CLOAKROOM_TEST_LOCALSTACK_URL; run the tests with `make test`, which need Python 3.13 for it"
-            );
-            return None;
-        }
+        let sdk = localstack().await?;
         static NUMBER: AtomicU32 = AtomicU32::new(0);
         let name = format!("test-{}-{}", std::process::id(), NUMBER.fetch_add(1, Ordering::Relaxed));
-        let sdk = aws_config::defaults(BehaviorVersion::latest())
-            .region(Region::from_static("us-east-1"))
-            .credentials_provider(Credentials::new("test", "test", None, None, "test"))
-            .endpoint_url(address())
-            .http_client(aws_smithy_http_client::Builder::new().build_http())
-            .load()
-            .await;
         let stream = Self { client: Client::new(&sdk), name };
         stream.client.create_stream().stream_name(&stream.name).shard_count(shards).send().await.unwrap();
         stream.ready().await;

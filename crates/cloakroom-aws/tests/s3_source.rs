@@ -1,13 +1,13 @@
 //! The S3 source on a real server of S3 and SQS: LocalStack.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr, missing_docs)]
 
+mod common;
+
 use std::collections::BTreeMap;
 use std::io::Write as _;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use aws_config::{BehaviorVersion, Region};
-use aws_credential_types::Credentials;
 use aws_sdk_s3::Client;
 use aws_sdk_s3::types::{Event, NotificationConfiguration, QueueConfiguration};
 use aws_sdk_sqs::types::QueueAttributeName;
@@ -22,11 +22,8 @@ use cloakroom_pipeline::contract::{self, MemoryLedger};
 use cloakroom_pipeline::error::ErrorKind;
 use cloakroom_pipeline::retry::RetryConfig;
 use cloakroom_pipeline::source::{Batch, Outcome, Progress, Source};
+use common::{address, localstack};
 use serde_json::json;
-
-fn address() -> String {
-    std::env::var("CLOAKROOM_TEST_LOCALSTACK_URL").unwrap_or_default()
-}
 
 /// A bucket of the test's own, and a queue for its notifications where that is wanted.
 struct Bucket {
@@ -36,23 +33,11 @@ struct Bucket {
 }
 
 impl Bucket {
-    /// `None` where there is no LocalStack: it needs a Python that not every machine has.
+    /// `None` where there is no LocalStack.
     async fn new() -> Option<Self> {
-        if address().is_empty() {
-            eprintln!(
-                "not run: CLOAKROOM_TEST_LOCALSTACK_URL; run the tests with `make test`, which need Python 3.13 for it"
-            );
-            return None;
-        }
+        let sdk = localstack().await?;
         static NUMBER: AtomicU32 = AtomicU32::new(0);
         let name = format!("test-{}-{}", std::process::id(), NUMBER.fetch_add(1, Ordering::Relaxed));
-        let sdk = aws_config::defaults(BehaviorVersion::latest())
-            .region(Region::from_static("us-east-1"))
-            .credentials_provider(Credentials::new("test", "test", None, None, "test"))
-            .endpoint_url(address())
-            .http_client(aws_smithy_http_client::Builder::new().build_http())
-            .load()
-            .await;
         let config = aws_sdk_s3::config::Builder::from(&sdk).force_path_style(true).build();
         let bucket = Self { s3: Client::from_conf(config), sqs: aws_sdk_sqs::Client::new(&sdk), name };
         bucket.s3.create_bucket().bucket(&bucket.name).send().await.unwrap();

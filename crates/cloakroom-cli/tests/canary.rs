@@ -168,7 +168,8 @@ fn look_at_letters(watch: &mut Watch, pipeline: &str) {
 fn bad_records_of_all_kinds() {
     let mut watch = Watch::new();
     watch.room.write("given/input.jsonl", input());
-    let protected = pipeline(&watch, "protected", POLICY, "sqlite: { path: out.db, table: rows }");
+    let policy = format!("{POLICY}metrics: {{ emf: {{ path: metrics.jsonl }} }}\n");
+    let protected = pipeline(&watch, "protected", &policy, "sqlite: { path: out.db, table: rows }");
     watch.run(&["check", &protected, "--connect"]).expect_code(0);
     for log in [&["--log", "debug"][..], &["--log", "debug", "--log-format", "json"]] {
         watch.run(&[log, &["run", &protected]].concat());
@@ -203,6 +204,7 @@ fn bad_records_of_all_kinds() {
         "out.csv.cloakroom",
         "out.db",
         "safe.jsonl",
+        "metrics.jsonl",
         "journal",
     ]);
 }

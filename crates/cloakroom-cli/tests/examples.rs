@@ -92,6 +92,8 @@ fn the_schema_accepts_the_examples_and_refuses_mistakes() {
         "detect: {}",
         "batch: { records: many }",
         "retry: { base_ms: -1 }",
+        "metrics: { emf: { pth: a } }",
+        "metrics: { emf: { every_s: 0 } }",
         "- a list",
     ] {
         assert!(!schema.is_valid(&yaml(wrong)), "the schema takes `{wrong}`");
@@ -114,6 +116,7 @@ fn every_connector_is_described_and_shown() {
             if cfg!(feature = "aws") { &["file", "http", "sqs"][..] } else { &["file", "http"] },
         ),
         ("sink", "SinkConfig", &["file", "postgres", "sqlite"]),
+        ("metrics", "MetricsConfig", if cfg!(feature = "aws") { &["cloudwatch", "emf"][..] } else { &["emf"] }),
     ] {
         let variants = schema["$defs"][definition]["oneOf"].as_array().expect("one variant for each connector");
         let mut names = Vec::new();

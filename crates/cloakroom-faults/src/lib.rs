@@ -203,7 +203,8 @@ pub struct Request {
     pub method: String,
     /// Path and query.
     pub path: String,
-    /// The operation of Amazon's JSON protocols: what stands behind the point in `X-Amz-Target`.
+    /// The operation of Amazon's JSON protocols: what stands behind the point in `X-Amz-Target`. Of its CBOR protocol: the end of
+    /// the path.
     pub operation: Option<String>,
     service: Option<String>,
     signed: bool,
@@ -212,6 +213,7 @@ pub struct Request {
 impl Request {
     pub(crate) fn of_parts(method: &str, path: &str, target: Option<&str>, signed: bool) -> Self {
         let (service, operation) = target.and_then(|target| target.rsplit_once('.')).unzip();
+        let operation = operation.or_else(|| cbor_operation(path));
         Self {
             method: method.to_owned(),
             path: path.to_owned(),
@@ -231,10 +233,18 @@ impl Request {
     fn api(&self) -> refusal::Api<'_> {
         match &self.service {
             Some(service) => refusal::Api::Json(service),
+            None if self.signed && cbor_operation(&self.path).is_some() => refusal::Api::Cbor,
             None if self.signed => refusal::Api::S3,
             None => refusal::Api::Other,
         }
     }
+}
+
+/// The operation in a path of Smithy RPC v2 CBOR: `/service/SERVICE/operation/OPERATION`
+/// (<https://smithy.io/2.0/additional-specs/protocols/smithy-rpc-v2.html>).
+fn cbor_operation(path: &str) -> Option<&str> {
+    let (service, operation) = path.strip_prefix("/service/")?.split_once("/operation/")?;
+    (!service.contains('/') && !operation.contains('/')).then_some(operation)
 }
 
 /// How often what was injected. In front of other protocols than HTTP, connections stand in the place of requests.
