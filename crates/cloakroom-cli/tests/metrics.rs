@@ -21,8 +21,7 @@ use std::time::Duration;
 use common::{Room, Started, assert_reconciled, count, eventually};
 use serde_json::Value;
 
-const COUNTS: [&str; 8] =
-    ["received", "delivered", "duplicate", "filtered", "dead", "returned", "bytes", "retries"];
+const COUNTS: [&str; 8] = ["received", "delivered", "duplicate", "filtered", "dead", "returned", "bytes", "retries"];
 
 fn pipeline(room: &Room, name: &str, source: &str, sink: &str, metrics: &str) -> String {
     let text = format!(
@@ -140,7 +139,8 @@ fn intervals_are_told_while_a_run_goes_on() {
     let mut stdin = started.stdin();
     for round in 1..=2 {
         for number in 0..200 {
-            let login = format!("{{\"user_id\":\"u{number}\",\"ip\":\"10.0.0.1\",\"device_id\":\"{round}-{number}\"}}\n");
+            let login =
+                format!("{{\"user_id\":\"u{number}\",\"ip\":\"10.0.0.1\",\"device_id\":\"{round}-{number}\"}}\n");
             stdin.write_all(login.as_bytes()).unwrap();
         }
         std::thread::sleep(Duration::from_millis(1500));
@@ -165,7 +165,10 @@ fn what_cannot_be_published_is_told_and_ends_nothing() {
     let refused = room.run(&["check", &file, "--connect"]);
     assert!(refused.expect_code(2).err().contains("there is no such folder"), "{refused}");
     let finished = room.run(&["run", &file]);
-    assert!(finished.expect_code(0).out().contains("metrics    0 intervals published, 1 lost; failed 1 times"), "{finished}");
+    assert!(
+        finished.expect_code(0).out().contains("metrics    0 intervals published, 1 lost; failed 1 times"),
+        "{finished}"
+    );
     assert_eq!(finished.err().matches("no-folder").count(), 2, "once in the log, once at the end: {finished}");
 
     for (metrics, told) in [
@@ -191,7 +194,9 @@ fn cloudwatch_has_what_the_summary_says() {
 
     let address = std::env::var("CLOAKROOM_TEST_LOCALSTACK_URL").unwrap_or_default();
     if address.is_empty() {
-        eprintln!("not run: CLOAKROOM_TEST_LOCALSTACK_URL; run the tests with `make test`, which need Python 3.13 for it");
+        eprintln!(
+            "not run: CLOAKROOM_TEST_LOCALSTACK_URL; run the tests with `make test`, which need Python 3.13 for it"
+        );
         return;
     }
     let room = Room::new();
@@ -205,7 +210,8 @@ fn cloudwatch_has_what_the_summary_says() {
     let (summary, _) = room.summary(&file);
     assert_eq!((count(&summary, "received"), &summary["metrics"]["lost"]), (1000, &0.into()), "{summary}");
 
-    let credential = "AWS4-HMAC-SHA256 Credential=test/20260101/us-east-1/monitoring/aws4_request, SignedHeaders=host, Signature=0";
+    let credential =
+        "AWS4-HMAC-SHA256 Credential=test/20260101/us-east-1/monitoring/aws4_request, SignedHeaders=host, Signature=0";
     let headers = BTreeMap::from([
         ("authorization".to_owned(), credential.to_owned()),
         ("x-amz-target".to_owned(), "GraniteServiceVersion20100801.GetMetricStatistics".to_owned()),

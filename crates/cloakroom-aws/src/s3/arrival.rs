@@ -15,8 +15,8 @@ use crate::sqs::queue::{Message, Queue, WAIT_ONCE_S};
 
 /// What arrives, one by one.
 pub(super) enum Arrival {
-    /// An object to read, of a notification or of the listing.
-    Object { pinned: Pinned, notice: Option<Arc<str>> },
+    /// An object to read, of a notification or of the listing, with its name in the ledger.
+    Object { pinned: Pinned, partition: Arc<str>, notice: Option<Arc<str>> },
     /// A notification with so many objects, which follow it.
     Notice { message: Message, objects: usize },
     /// A message that is no notification, or leads to nothing that can be read: why. Without a reason it is a record.
@@ -25,11 +25,17 @@ pub(super) enum Arrival {
     End,
 }
 
+impl Arrival {
+    fn object(pinned: Pinned, notice: Option<Arc<str>>) -> Self {
+        Self::Object { partition: pinned.name().into(), pinned, notice }
+    }
+}
+
 /// Sends the objects of a listing.
 pub(super) async fn list(mut listing: Listing, send: mpsc::Sender<Result<Arrival, ConnectorError>>) {
     loop {
         let arrival = match listing.next().await {
-            Ok(Some(pinned)) => Ok(Arrival::Object { pinned, notice: None }),
+            Ok(Some(pinned)) => Ok(Arrival::object(pinned, None)),
             Ok(None) => Ok(Arrival::End),
             Err(error) => Err(error.context("s3")),
         };
@@ -100,7 +106,7 @@ impl Listening {
         let mut arrivals = vec![Arrival::Notice { message, objects: named.len() }];
         for named in named {
             match Pinned::of(&self.client, named).await? {
-                Some(pinned) => arrivals.push(Arrival::Object { pinned, notice: Some(Arc::clone(&notice)) }),
+                Some(pinned) => arrivals.push(Arrival::object(pinned, Some(Arc::clone(&notice)))),
                 None => {
                     let Some(Arrival::Notice { message, .. }) = arrivals.into_iter().next() else {
                         return Ok(Vec::new());

@@ -20,7 +20,7 @@ mod notification;
 mod object;
 mod reading;
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -123,6 +123,7 @@ pub fn build(config: &Config, context: &SourceContext) -> Result<Box<dyn Source>
         arriving: None,
         waiting: None,
         objects: HashMap::new(),
+        at_work: HashSet::new(),
         reading: 0,
         tell,
         told,
@@ -172,6 +173,8 @@ struct S3Source {
     /// What arrived and has to wait for the ledger or for its turn.
     waiting: Option<Arrival>,
     objects: HashMap<u64, Working>,
+    /// The partitions of `objects`, no two of which have the same.
+    at_work: HashSet<Arc<str>>,
     /// Threads at work.
     reading: usize,
     tell: mpsc::Sender<Told>,
@@ -215,17 +218,17 @@ impl S3Source {
     /// Begins with what waits: asks the ledger where to go on. When this future is dropped, it still waits.
     async fn begin(&mut self, ledger: &mut dyn Ledger) -> Result<Option<Batch>, ConnectorError> {
         let known = match &self.waiting {
-            Some(Arrival::Object { pinned, .. }) => ask(ledger, &pinned.name(), self.context.retry).await?,
+            Some(Arrival::Object { partition, .. }) => ask(ledger, partition, self.context.retry).await?,
             _ => None,
         };
         match self.waiting.take() {
-            Some(Arrival::Object { pinned, notice }) => {
+            Some(Arrival::Object { pinned, partition, notice }) => {
                 if known.as_deref() == Some(DONE) {
                     tracing::debug!("an object is done already");
                     self.object_done(notice.as_ref());
                 } else {
                     let from = known.as_deref().and_then(Position::parse).unwrap_or_else(Position::start);
-                    self.read(pinned, notice, from)?;
+                    self.read(pinned, partition, notice, from)?;
                 }
                 Ok(None)
             }
@@ -254,10 +257,15 @@ impl S3Source {
     }
 
     /// Begins to read an object.
-    fn read(&mut self, pinned: Pinned, notice: Option<Arc<str>>, from: Position) -> Result<(), ConnectorError> {
+    fn read(
+        &mut self,
+        pinned: Pinned,
+        partition: Arc<str>,
+        notice: Option<Arc<str>>,
+        from: Position,
+    ) -> Result<(), ConnectorError> {
         let Some(client) = self.client.clone() else { return Ok(()) };
         let (number, stop) = (self.next, Arc::new(AtomicBool::new(false)));
-        let partition: Arc<str> = pinned.name().into();
         self.next += 1;
         let reading = Reading {
             number,
@@ -272,6 +280,7 @@ impl S3Source {
         };
         reading.begin()?;
         self.reading += 1;
+        self.at_work.insert(Arc::clone(&partition));
         let working = Working { partition, notice, stop, yielded: false, unsettled: 0, read: false };
         self.objects.insert(number, working);
         Ok(())
@@ -311,8 +320,10 @@ impl S3Source {
 
     /// Drops what is known of an object of which nothing is outstanding.
     fn forget_if_over(&mut self, number: u64) {
-        if self.objects.get(&number).is_some_and(|object| object.read && object.unsettled == 0) {
-            self.objects.remove(&number);
+        if self.objects.get(&number).is_some_and(|object| object.read && object.unsettled == 0)
+            && let Some(object) = self.objects.remove(&number)
+        {
+            self.at_work.remove(&object.partition);
         }
     }
 
@@ -361,9 +372,8 @@ impl S3Source {
     /// know yet.
     fn can_begin(&self) -> bool {
         match &self.waiting {
-            Some(Arrival::Object { pinned, .. }) => {
-                let name = pinned.name();
-                self.reading < self.config.objects && !self.objects.values().any(|object| *object.partition == name)
+            Some(Arrival::Object { partition, .. }) => {
+                self.reading < self.config.objects && !self.at_work.contains(partition)
             }
             waiting => waiting.is_some(),
         }
