@@ -228,7 +228,7 @@ async fn an_answer_that_is_lost_may_count_twice_and_never_less() {
     let summary = run(15, namespace.metrics(proxy.url())).await;
     assert_eq!((summary.metrics.as_ref().unwrap().lost, proxy.waiting()), (0, 0), "{}", proxy.describe());
     let received = namespace.statistics("received").await.0;
-    assert!(received >= 150.0 && received <= 300.0, "{received}");
+    assert!((150.0..=300.0).contains(&received), "{received}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
