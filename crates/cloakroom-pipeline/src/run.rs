@@ -87,7 +87,8 @@ pub async fn run(
     }
     if let Some(reporter) = reporter {
         let published = reporter.end(result.is_err()).await;
-        if published.lost > 0 {
+        // There is a summary that says it, where the run did not fail.
+        if result.is_err() && published.lost > 0 {
             tracing::warn!(pipeline = %pipeline.name, "metrics: {published}");
         }
         summary.metrics = Some(published);

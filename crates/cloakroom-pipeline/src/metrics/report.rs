@@ -46,7 +46,7 @@ impl fmt::Display for Published {
         let Self { published, failures, lost, error } = self;
         write!(formatter, "{published} intervals published, {lost} lost")?;
         match error {
-            Some(error) => write!(formatter, "; failed {failures} times, last: {error}"),
+            Some(error) => write!(formatter, "; tries that failed: {failures}, the last: {error}"),
             None => Ok(()),
         }
     }
@@ -159,7 +159,7 @@ impl Work {
                 }
                 Err(error) => {
                     if self.told.insert(error.kind) {
-                        tracing::warn!(pipeline = %self.pipeline, kind = ?error.kind, "publishing metrics failed and is tried again: {error}");
+                        tracing::warn!(pipeline = %self.pipeline, kind = ?error.kind, "metrics could not be published yet: {error}");
                     }
                     state.published.failures += 1;
                     state.published.error = Some(error.message);
