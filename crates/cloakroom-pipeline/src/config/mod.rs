@@ -87,7 +87,7 @@ pub struct BatchConfig {
 impl Default for BatchConfig {
     fn default() -> Self {
         // Enough rows that a commit's fsync is small change, few enough that several batches fit in memory.
-        Self { records: 10_000, bytes: 4 * 1024 * 1024, wait_ms: 200 }
+        Self { records: 5_000, bytes: 2 * 1024 * 1024, wait_ms: 200 }
     }
 }
 
