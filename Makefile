@@ -7,7 +7,7 @@ CARGO_DENY = target/tools/bin/cargo-deny
 CARGO_DENY_VERSION = 0.20.2
 ARGS =
 
-.PHONY: help demo fmt lint deny advisories install-deny servers servers-stop test schema bench bench-detect bench-dynamodb
+.PHONY: help demo fmt lint deny advisories install-deny servers servers-stop test schema bench bench-detect bench-dynamodb bench-search
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
@@ -59,6 +59,9 @@ bench: ## measure protect, the PostgreSQL load, a queue, keys of people and `eax
 
 bench-dynamodb: ## measure the load into DynamoDB beside boto3, which is brought with pip
 	bench/dynamodb.py $(ARGS)
+
+bench-search: ## measure the load into OpenSearch beside opensearch-py, which is brought with pip
+	bench/search.py $(ARGS)
 
 bench-detect: ## measure detection: speed and accuracy beside other engines
 	bench/detect/run.py $(ARGS)

@@ -42,7 +42,7 @@ def main():
     options = arguments(__doc__, "--packages", "folder with pycryptodome and scrypt")
     if options.rows == 1_000_000:
         options.rows = 1_000
-    cloakroom = build()
+    cloakroom = build(options.binary)
     packages = options.packages or ROOT / "target" / "test-servers" / "python" / "packages"
     environ = dict(environment(options.folder), CLOAKROOM_MASTER_KEY=MASTER, PYTHONPATH=str(packages), PYTHONIOENCODING="utf-8")
     keys(cloakroom, environ)

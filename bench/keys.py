@@ -34,7 +34,7 @@ OF_PEOPLE = "subject: id\n"
 def main():
     options = arguments(__doc__, "--erasures", "how many people are erased, one after the other (default: 20)")
     erasures = int(options.erasures or 20)
-    cloakroom = build()
+    cloakroom = build(options.binary)
     environ = environment(options.folder)
     keys(cloakroom, environ)
     home = options.folder / "home"

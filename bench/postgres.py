@@ -10,32 +10,16 @@ own is started on 127.0.0.1 with default settings and stopped at the end; its CP
 """
 
 import itertools
-import os
-import pathlib
 import subprocess
 import sys
 import time
 
-from common import ROOT, arguments, build, environment, keys, measured, median, rounds, sample, save, table
+from common import arguments, build, environment, instance, keys, loads, logins, masked, measured, rounds, sample, server_cpu
 
 COLUMNS = "user_id, device_type, masked_ip, masked_device_id, locale, app_version, create_date"
 CREATE = """DROP TABLE IF EXISTS user_logins;
 CREATE TABLE user_logins (user_id varchar(128), device_type varchar(32), masked_ip varchar(256),
     masked_device_id varchar(256), locale varchar(32), app_version varchar(10), create_date date)"""
-
-POLICY = """name: {name}
-source: {{ file: {{ path: "{data}" }} }}
-record: {{ require: [user_id, ip, device_id], unlisted: drop }}
-fields:
-  user_id:     {{ type: string, max_length: 128 }}
-  device_type: {{ type: string, max_length: 32 }}
-  ip:          {{ protect: hmac, as: masked_ip }}
-  device_id:   {{ protect: hmac, as: masked_device_id }}
-  locale:      {{ type: string, max_length: 32 }}
-  app_version: {{ type: string, max_length: 10 }}
-  create_date: {{ set: ingest_date }}
-sink: {sink}
-"""
 
 BENTHOS = """http: {{ enabled: false }}
 logger: {{ level: ERROR }}
@@ -63,44 +47,17 @@ output:
 """
 
 
-def postgres(action):
-    script = ROOT / "scripts" / "test-servers.sh"
-    done = subprocess.run([script, f"postgres-{action}", "bench"], stdout=subprocess.PIPE, check=True, text=True)
-    return dict(line.split("=", 1) for line in done.stdout.splitlines() if "=" in line)
-
-
-def server_cpu(pid):
-    """CPU seconds of a server and all of its children, living and gone (Linux)."""
-    try:
-        ticks = os.sysconf("SC_CLK_TCK")
-        total = 0
-        for entry in pathlib.Path("/proc").iterdir():
-            if not entry.name.isdigit():
-                continue
-            try:
-                fields = (entry / "stat").read_text().rpartition(")")[2].split()
-            except OSError:
-                continue
-            if entry.name == pid:
-                total += sum(map(int, fields[11:15]))
-            elif fields[1] == pid:
-                total += sum(map(int, fields[11:13]))
-        return total / ticks
-    except OSError:
-        return 0.0
-
-
 def main():
     options = arguments(__doc__, "--benthos", "a Benthos binary, to run beside")
-    cloakroom = build()
+    cloakroom = build(options.binary)
     environ = environment(options.folder)
     keys(cloakroom, environ)
     data = sample(cloakroom, "logins", options.rows, options.folder)
-    server = postgres("start")
+    server = instance("postgres", "start")
     try:
         compare(options, cloakroom, environ, data, server)
     finally:
-        postgres("stop")
+        instance("postgres", "stop")
 
 
 def compare(options, cloakroom, environ, data, server):
@@ -111,10 +68,7 @@ def compare(options, cloakroom, environ, data, server):
         return done.stdout.strip()
 
     # Rows masked before, for the limits: CSV by the pipeline itself, binary and INSERT by PostgreSQL from it.
-    csv, binary, inserts = folder / "masked.csv", folder / "masked.bin", folder / "masked.sql"
-    policy = folder / "csv.yaml"
-    policy.write_text(POLICY.format(name="bench_csv", data=data, sink=f'{{ file: {{ path: "{csv}", format: csv, replace: true }} }}'))
-    subprocess.run([cloakroom, "run", policy], env=environ, check=True, stdout=subprocess.DEVNULL)
+    csv, binary, inserts = masked(cloakroom, environ, data, folder, "csv"), folder / "masked.bin", folder / "masked.sql"
     sql(CREATE)
     sql(f"\\copy user_logins ({COLUMNS}) FROM '{csv}' (FORMAT csv, HEADER)")
     sql(f"\\copy user_logins TO '{binary}' (FORMAT binary)")
@@ -126,7 +80,7 @@ def compare(options, cloakroom, environ, data, server):
         while values := "),(".join(itertools.islice(lines, 1000)):
             out.write(f"INSERT INTO user_logins ({COLUMNS}) VALUES ({values});\n")
     policy = folder / "postgres.yaml"
-    policy.write_text(POLICY.format(name="bench", data=data, sink=f'{{ postgres: {{ url: "{url}", table: user_logins }} }}'))
+    policy.write_text(logins("bench", data, f'{{ postgres: {{ url: "{url}", table: user_logins }} }}'))
     benthos = folder / "benthos.yaml"
     benthos.write_text(BENTHOS.format(data=data, url=url))
 
@@ -157,14 +111,7 @@ def compare(options, cloakroom, environ, data, server):
         contenders["benthos: file, mapping, at least once"] = contender([options.benthos, "-c", benthos])
     results = rounds(options.rounds, contenders)
     version = sql("SHOW server_version")
-    print(f"\n{options.rows:,} logins, {data.stat().st_size / 1e6:.0f} MB, PostgreSQL {version}, {os.cpu_count()} cores shared, median of {options.rounds}\n")
-    rows = []
-    for name, runs in results.items():
-        wall, cpu = median(runs, "wall_s"), median(runs, "cpu_s")
-        best = options.rows / min(run["wall_s"] for run in runs)
-        rows.append([name, f"{options.rows / wall:,.0f}", f"{best:,.0f}", f"{wall:.2f}", f"{cpu:.2f}", f"{median(runs, 'server_cpu_s'):.2f}", f"{median(runs, 'rss_mb'):.0f}"])
-    table(["program", "rows / s", "best", "wall s", "CPU s", "server CPU s", "peak MB"], rows)
-    save(options.json, results)
+    loads(options, results, "rows", f"PostgreSQL {version}", data)
 
 
 if __name__ == "__main__":

@@ -46,7 +46,7 @@ def leaks(raw, protected):
 
 def main():
     options = arguments(__doc__, "--vrl", "the command line of VRL, to run beside")
-    cloakroom = build()
+    cloakroom = build(options.binary)
     environ = environment(options.folder)
     keys(cloakroom, environ)
     data = sample(cloakroom, "customers", options.rows, options.folder)

@@ -18,10 +18,8 @@ import subprocess
 import sys
 import time
 
-from common import ROOT, arguments, build, environment, keys, median, rounds, sample, save, table
-from postgres import CREATE, POLICY
-
-SERVERS = ROOT / "scripts" / "test-servers.sh"
+from common import ROOT, arguments, build, environment, instance, keys, logins, median, python_with, rounds, sample, save, table
+from postgres import CREATE
 
 BENTHOS = """http: {{ enabled: false }}
 logger: {{ level: ERROR }}
@@ -95,11 +93,6 @@ def benthos(folder):
     return binary if binary.exists() else None
 
 
-def instance(kind, action):
-    done = subprocess.run([SERVERS, f"{kind}-{action}", "bench"], stdout=subprocess.PIPE, check=True, text=True)
-    return dict(line.split("=", 1) for line in done.stdout.splitlines() if "=" in line)
-
-
 class ElasticMq:
     """A queue that is made anew and filled for each run."""
 
@@ -130,31 +123,22 @@ class ElasticMq:
         return int(told["ApproximateNumberOfMessages"]) + int(told["ApproximateNumberOfMessagesNotVisible"])
 
 
-def python_packages(folder):
-    """boto3 and psycopg2, in a folder of the benchmark's own."""
-    packages = folder / "python"
-    if not (packages / "psycopg2").exists():
-        command = [sys.executable, "-m", "pip", "install", "-q", "--target", packages, "boto3", "psycopg2-binary"]
-        subprocess.run(command, check=True)
-    return packages
-
-
 def main():
     options = arguments(__doc__, "--benthos", "a Benthos binary, to run beside", rows=20_000)
     options.benthos = options.benthos or benthos(options.folder)
-    cloakroom = build()
+    cloakroom = build(options.binary)
     environ = environment(options.folder)
-    environ["PYTHONPATH"] = str(python_packages(options.folder))
+    python = python_with(options.folder, "boto3", "psycopg2-binary")
     keys(cloakroom, environ)
     data = sample(cloakroom, "logins", options.rows, options.folder)
     try:
-        compare(options, cloakroom, environ, data, instance("postgres", "start")["url"], instance("elasticmq", "start")["url"])
+        compare(options, cloakroom, python, environ, data, instance("postgres", "start")["url"], instance("elasticmq", "start")["url"])
     finally:
         instance("postgres", "stop")
         instance("elasticmq", "stop")
 
 
-def compare(options, cloakroom, environ, data, url, server):
+def compare(options, cloakroom, python, environ, data, url, server):
     folder, queues = options.folder, ElasticMq(server, data)
 
     def sql(text):
@@ -203,15 +187,12 @@ def compare(options, cloakroom, environ, data, url, server):
 
     def with_cloakroom(queue):
         policy = folder / "sqs.yaml"
-        policy.write_text(
-            POLICY.format(name="bench_sqs", data=data, sink=f'{{ postgres: {{ url: "{url}", table: user_logins }} }}').replace(
-                f'file: {{ path: "{data}" }}', f'sqs: {{ queue_url: "{queue}", wait_s: 1 }}'
-            )
-        )
+        text = logins("bench_sqs", data, f'{{ postgres: {{ url: "{url}", table: user_logins }} }}')
+        policy.write_text(text.replace(f'file: {{ path: "{data}" }}', f'sqs: {{ queue_url: "{queue}", wait_s: 1 }}'))
         return [cloakroom, "run", policy]
 
     def with_python(queue):
-        return [sys.executable, ROOT / "bench" / "sqs_naive.py", queue, url]
+        return [python, ROOT / "bench" / "sqs_naive.py", queue, url]
 
     def with_benthos(queue):
         config = folder / "benthos-sqs.yaml"
