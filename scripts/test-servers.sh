@@ -6,7 +6,7 @@
 # it. Everything a service keeps between two calls stands in `target/test-servers/run/NAME/`.
 set -euo pipefail
 
-SERVICES=(postgres python moto opensearch elasticsearch elasticmq dynamodb localstack)
+SERVICES=(postgres python moto opensearch opensearch3 elasticsearch elasticmq dynamodb localstack)
 
 ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)
 STATE=$ROOT/target/test-servers
@@ -30,8 +30,8 @@ Instances of PostgreSQL for one test alone; NAME is made of letters, digits, '-'
   postgres-kill NAME     SIGKILL; returns when no process of it is left
   postgres-stop NAME     fast shutdown; removes its data
 
-The same for KIND one of opensearch, elasticsearch, elasticmq and dynamodb; `port=4566` takes that port instead of a
-free one, other settings go to the node of OpenSearch or Elasticsearch:
+The same for KIND one of opensearch, opensearch3, elasticsearch, elasticmq and dynamodb; `port=4566` takes that port instead
+of a free one, other settings go to the node of OpenSearch or Elasticsearch:
 
   KIND-start NAME [SETTING=VALUE…]
   KIND-kill NAME
@@ -42,6 +42,7 @@ Services:
   python            no server: packages for Python in target/, pycryptodome and scrypt
   moto              AWS KMS; keeps nothing when it stops
   opensearch, elasticsearch
+  opensearch3       needs a JDK of version 21 or later
   elasticmq         SQS; keeps nothing when it stops
   dynamodb          the main instance keeps nothing, others are on disk
   localstack        S3 with notifications, Kinesis and more; needs Python 3.13 or later, and npm for Kinesis
@@ -225,14 +226,14 @@ case $command in
         ;;
     postgres-kill) one_name "$@"; pg_kill "$1" ;;
     postgres-stop) one_name "$@"; pg_stop "$1" ;;
-    opensearch-start | elasticsearch-start | elasticmq-start | dynamodb-start)
+    opensearch-start | opensearch3-start | elasticsearch-start | elasticmq-start | dynamodb-start)
         (($# > 0)) || die "say the NAME of an instance, see --help"
         kind=${command%-start}
         instance_start "$kind" "$@"
         printf 'url=%s\npid=%s\n' "$(instance_url "$kind" "$1")" "$(instance_get "$kind" "$1" pid)"
         ;;
-    opensearch-kill | elasticsearch-kill | elasticmq-kill | dynamodb-kill) one_name "$@"; instance_kill "${command%-kill}" "$1" ;;
-    opensearch-stop | elasticsearch-stop | elasticmq-stop | dynamodb-stop) one_name "$@"; instance_stop "${command%-stop}" "$1" ;;
+    opensearch-kill | opensearch3-kill | elasticsearch-kill | elasticmq-kill | dynamodb-kill) one_name "$@"; instance_kill "${command%-kill}" "$1" ;;
+    opensearch-stop | opensearch3-stop | elasticsearch-stop | elasticmq-stop | dynamodb-stop) one_name "$@"; instance_stop "${command%-stop}" "$1" ;;
     -h | --help | help) usage ;;
     *) die "no command '$command', see --help" ;;
 esac

@@ -3,22 +3,45 @@
 //
 // Arguments: plugins=CLASS,CLASS… and settings of the node, NAME=VALUE each.
 
+import java.lang.reflect.Constructor;
+import java.lang.reflect.ParameterizedType;
+import java.lang.reflect.Type;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.Collection;
 import java.util.List;
 import java.util.Map;
 import java.util.TreeMap;
 
+import org.opensearch.Version;
 import org.opensearch.common.settings.Settings;
 import org.opensearch.env.Environment;
 import org.opensearch.node.InternalSettingsPreparer;
 import org.opensearch.node.Node;
-import org.opensearch.plugins.Plugin;
 
 public final class SearchNode extends Node {
-    private SearchNode(Environment environment, List<Class<? extends Plugin>> plugins) {
+    // What the collection must hold is another thing from OpenSearch 3 on.
+    @SuppressWarnings({"unchecked", "rawtypes"})
+    private SearchNode(Environment environment, Collection plugins) {
         super(environment, plugins, false);
+    }
+
+    // A plugin as a node wants it: its class, or from OpenSearch 3 on a description.
+    private static Object plugin(Class<?> type) throws ReflectiveOperationException {
+        for (Constructor<?> constructor : Node.class.getDeclaredConstructors()) {
+            for (Type parameter : constructor.getGenericParameterTypes()) {
+                if (parameter instanceof ParameterizedType collection
+                        && collection.getActualTypeArguments()[0] instanceof Class<?> description) {
+                    String name = type.getName();
+                    return description
+                            .getConstructor(String.class, String.class, String.class, Version.class, String.class,
+                                    String.class, String.class, List.class, boolean.class)
+                            .newInstance(name, name, "", Version.CURRENT, "", name, null, List.of(), false);
+                }
+            }
+        }
+        return type;
     }
 
     public static void main(String[] arguments) throws Exception {
@@ -29,12 +52,12 @@ public final class SearchNode extends Node {
         settings.put("network.host", "127.0.0.1");
         // A full disk of the machine is not what the tests are about.
         settings.put("cluster.routing.allocation.disk.threshold_enabled", "false");
-        List<Class<? extends Plugin>> plugins = new ArrayList<>();
+        List<Object> plugins = new ArrayList<>();
         for (String argument : arguments) {
             String[] parts = argument.split("=", 2);
             if (parts[0].equals("plugins")) {
                 for (String name : parts[1].split(",")) {
-                    plugins.add(Class.forName("org.opensearch." + name).asSubclass(Plugin.class));
+                    plugins.add(plugin(Class.forName("org.opensearch." + name)));
                 }
             } else {
                 settings.put(parts[0], parts[1]);

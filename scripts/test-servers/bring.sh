@@ -2,7 +2,7 @@
 # Brings programs into target/test-servers/ with pip and Maven. Sourced by test-servers.sh.
 
 # maven_bring SERVICE MAIN GROUP:ARTIFACT:VERSION…: the libraries with all they need go to SERVICE/lib, and MAIN, a Java
-# file of scripts/test-servers/ ('' for none), is compiled against them into SERVICE/classes. With a PACKAGE=OTHER at the
+# file of scripts/test-servers/ ('' for none), is compiled against them into SERVICE/classes, by $JAVAC if that is set. With a PACKAGE=OTHER at the
 # end, the one package's name in it is replaced by the other.
 maven_bring() {
     local service=$1 main=$2 home=$STATE/$1 work mark replace='' library group artifact version
@@ -31,7 +31,7 @@ maven_bring() {
     if [[ -n $main ]]; then
         mkdir "$work/source"
         sed "${replace:+s/${replace%%=*}/${replace#*=}/}" "$ROOT/scripts/test-servers/$main" >"$work/source/$main"
-        javac -nowarn -cp "$work/lib/*" -d "$work/classes" "$work/source/$main" >&2 || die "$service: javac failed"
+        "${JAVAC:-javac}" -nowarn -cp "$work/lib/*" -d "$work/classes" "$work/source/$main" >&2 || die "$service: javac failed"
     fi
     printf '%s\n' "$mark" >"$work/ready"
     chmod 755 "$work"
