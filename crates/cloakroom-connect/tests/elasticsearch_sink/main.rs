@@ -1,10 +1,11 @@
 //! The Elasticsearch sink on real nodes of OpenSearch and Elasticsearch, with the faults that they make themselves.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr, missing_docs)]
 
-use std::process::Command;
+mod faults;
+mod tls;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -13,7 +14,6 @@ use cloakroom_core::keys::{KeyProvider, LocalKeys};
 use cloakroom_core::located::OrderedMap;
 use cloakroom_core::policy::{FieldConfig, PolicyConfig};
 use cloakroom_core::{Cloak, IngestTime, Payload, Place, Policy, ProtectedRecord, RecordErrorKind, RecordId, Value};
-use cloakroom_faults::{FaultProxy, Plan, seed};
 use cloakroom_pipeline::context::SinkContext;
 use cloakroom_pipeline::contract::{self, SinkUnderTest};
 use cloakroom_pipeline::error::ErrorKind;
@@ -22,7 +22,17 @@ use cloakroom_pipeline::source::Progress;
 use reqwest::Method;
 use serde_json::json;
 
-const SERVERS: [&str; 2] = ["OPENSEARCH", "ELASTICSEARCH"];
+/// The kinds of servers: OpenSearch 2, Elasticsearch 7, and OpenSearch 3 where there is a Java for it.
+fn servers() -> Vec<&'static str> {
+    let mut servers = vec!["OPENSEARCH", "ELASTICSEARCH"];
+    match std::env::var_os("CLOAKROOM_TEST_OPENSEARCH3_URL") {
+        Some(_) => servers.push("OPENSEARCH3"),
+        None => eprintln!(
+            "not run: CLOAKROOM_TEST_OPENSEARCH3_URL; run the tests with `make test`, which need a JDK of version 21 for it"
+        ),
+    }
+    servers
+}
 
 /// One index on one server.
 struct Index {
@@ -128,37 +138,9 @@ fn count(outcomes: &[RowOutcome], wanted: &RowOutcome) -> usize {
     outcomes.iter().filter(|outcome| *outcome == wanted).count()
 }
 
-/// A node of its own with settings of its own, gone at the end.
-struct Node {
-    name: String,
-    url: String,
-}
-
-impl Node {
-    fn script(arguments: &[&str]) -> String {
-        let script = concat!(env!("CARGO_MANIFEST_DIR"), "/../../scripts/test-servers.sh");
-        let output = Command::new(script).args(arguments).output().unwrap();
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-        String::from_utf8(output.stdout).unwrap()
-    }
-
-    fn start(name: &str, settings: &[&str]) -> Self {
-        let name = format!("{name}-{}", std::process::id());
-        let said = Self::script(&[&["opensearch-start", &name], settings].concat());
-        let url = said.lines().find_map(|line| line.strip_prefix("url=")).unwrap().to_owned();
-        Self { name, url }
-    }
-}
-
-impl Drop for Node {
-    fn drop(&mut self) {
-        Self::script(&["opensearch-stop", &self.name]);
-    }
-}
-
 #[tokio::test]
 async fn it_keeps_the_contract_of_sinks() {
-    for server in SERVERS {
+    for server in servers() {
         contract::sink(&Index::new(server)).await;
     }
 }
@@ -169,7 +151,7 @@ async fn what_is_encrypted_is_kept_and_not_searched() {
         "id: {}\nname: { type: string }\ncard: { protect: encrypt, index: card_index }\nip: { protect: hmac }\n\
          a.street: { protect: encrypt }\n'tags[*].key': { protect: encrypt }\nday: { type: date }\n",
     );
-    for server in SERVERS {
+    for server in servers() {
         let index = Index::new(server);
         let mut sink = index.sink_of("replicas: 0", &policy);
         assert!(sink.check().await.unwrap().contains("will be made"));
@@ -221,7 +203,7 @@ async fn what_is_encrypted_is_kept_and_not_searched() {
 
 #[tokio::test]
 async fn bad_documents_cost_only_themselves() {
-    for server in SERVERS {
+    for server in servers() {
         let index = Index::new(server);
         let policy = policy("n: { type: integer }\nday: {}");
         let mut sink = index.sink_of("on_existing: keep\nmax_request_bytes: 2000\ncompress: true", &policy);
@@ -266,137 +248,6 @@ async fn bad_documents_cost_only_themselves() {
 }
 
 #[tokio::test]
-async fn closed_and_blocked_indices_stop_the_batch_and_lose_nothing() {
-    for server in SERVERS {
-        let index = Index::new(server);
-        let records = numbered(50);
-        let mut sink = index.sink("");
-        sink.open().await.unwrap();
-        sink.write(&batch(&numbered(1))).await.unwrap();
-        index.setting("index.blocks.write", true.into()).await;
-        let error = sink.write(&batch(&records)).await.unwrap_err();
-        assert_eq!(error.kind, ErrorKind::Unavailable, "{server}: {error}");
-        index.setting("index.blocks.write", false.into()).await;
-        index.ask(Method::POST, &format!("{}/_close", index.name), serde_json::Value::Null).await;
-        let error = sink.write(&batch(&records)).await.unwrap_err();
-        assert_eq!(error.kind, ErrorKind::Unavailable, "{server}: {error}");
-        index.ask(Method::POST, &format!("{}/_open", index.name), serde_json::Value::Null).await;
-        assert_eq!(count(&sink.write(&batch(&records)).await.unwrap(), &RowOutcome::Delivered), 50, "{server}");
-        // Blocked as a full disk does it: every document gets a 429 until somebody makes room.
-        index.setting("index.blocks.read_only_allow_delete", true.into()).await;
-        let more = batch(&records);
-        let writing = tokio::spawn(async move { (sink.write(&more).await, sink) });
-        tokio::time::sleep(Duration::from_millis(1500)).await;
-        index.setting("index.blocks.read_only_allow_delete", serde_json::Value::Null).await;
-        let (outcomes, _) = writing.await.unwrap();
-        assert_eq!(count(&outcomes.unwrap(), &RowOutcome::Delivered), 50, "{server}");
-        assert_eq!(index.documents().await, 50);
-    }
-}
-
-#[tokio::test]
-async fn a_node_without_room_is_asked_again_for_single_documents() {
-    // One thread and one place in the queue: documents of the other shards are refused one by one.
-    let node = Node::start("narrow", &["thread_pool.write.size=1", "thread_pool.write.queue_size=1"]);
-    let index = Index::on(node.url.clone());
-    let mut sink = index.sink("shards: 4\nreplicas: 0\nconcurrency: 4\nmax_request_bytes: 20000");
-    sink.open().await.unwrap();
-    let records = numbered(3_000);
-    let outcomes = sink.write(&batch(&records)).await.unwrap();
-    assert_eq!(count(&outcomes, &RowOutcome::Delivered), 3_000);
-    assert_eq!(index.documents().await, 3_000);
-    let stats = index.get("_nodes/stats/thread_pool").await;
-    let rejected =
-        stats["nodes"].as_object().unwrap().values().next().unwrap()["thread_pool"]["write"]["rejected"].as_u64();
-    assert!(rejected.unwrap() > 0, "the node had room for all; the test proves nothing");
-}
-
-#[tokio::test]
-async fn requests_that_are_too_large_are_halved() {
-    let node = Node::start("small", &["http.max_content_length=100kb"]);
-    let index = Index::on(node.url.clone());
-    let mut sink = index.sink("replicas: 0");
-    sink.open().await.unwrap();
-    let policy = policy("{}");
-    let line = |n: usize| {
-        let length = if n == 7 { 200_000 } else { 5_000 };
-        json!({ "id": n.to_string(), "text": "a ".repeat(length / 2) }).to_string()
-    };
-    let records = records(&policy, (0..100).map(line));
-    let outcomes = sink.write(&batch(&records)).await.unwrap();
-    assert_eq!(count(&outcomes, &RowOutcome::Delivered), 99);
-    assert!(matches!(&outcomes[7], RowOutcome::Dead(error) if error.kind == RecordErrorKind::TooLarge));
-    assert_eq!(index.documents().await, 99);
-}
-
-#[tokio::test]
-async fn a_node_that_dies_in_the_middle_gets_the_rest_when_it_is_back() {
-    let node = Node::start("mortal", &[]);
-    let index = Index::on(node.url.clone());
-    let mut sink = index.sink("replicas: 0\nmax_request_bytes: 5000\nconcurrency: 1\non_existing: keep");
-    sink.open().await.unwrap();
-    let records = numbered(20_000);
-    let (name, all) = (node.name.clone(), batch(&records));
-    let killer = tokio::task::spawn_blocking(move || {
-        std::thread::sleep(Duration::from_millis(400));
-        Node::script(&["opensearch-kill", &name]);
-    });
-    let mut failures = 0;
-    let outcomes = loop {
-        match sink.write(&all).await {
-            Ok(outcomes) => break outcomes,
-            Err(error) => {
-                assert_eq!(error.kind, ErrorKind::Unavailable, "{error}");
-                failures += 1;
-                assert!(failures < 600, "it must come to an end");
-                if failures == 1 {
-                    let name = node.name.clone();
-                    tokio::task::spawn_blocking(move || Node::script(&["opensearch-start", &name])).await.unwrap();
-                }
-                tokio::time::sleep(Duration::from_millis(100)).await;
-            }
-        }
-    };
-    killer.await.unwrap();
-    assert!(failures > 0, "the node was not missed; the test proves nothing");
-    // A request whose answer was lost is known as duplicates; nothing else is.
-    assert!(count(&outcomes, &RowOutcome::Duplicate) <= 200, "{}", count(&outcomes, &RowOutcome::Duplicate));
-    sink.commit().await.unwrap();
-    assert_eq!(index.documents().await, 20_000);
-}
-
-#[tokio::test]
-async fn every_document_arrives_once_whatever_becomes_of_requests() {
-    for server in SERVERS {
-        let index = Index::new(server);
-        let faults = Plan::new(seed()).drop(0.1).cut(0.15).duplicate(0.1).status(0.1).partial(0.3);
-        let proxy = FaultProxy::http(&index.url, faults);
-        proxy.only(|request| request.is("/_bulk"));
-        let config = "replicas: 0\nmax_request_bytes: 2000\ncompress: true";
-        let through = Index { url: proxy.url().to_owned(), name: index.name.clone(), client: index.client.clone() };
-        let mut sink = through.sink(config);
-        sink.open().await.unwrap();
-        let records = numbered(2_000);
-        let mut tries = 0;
-        let outcomes = loop {
-            match sink.write(&batch(&records)).await {
-                Ok(outcomes) => break outcomes,
-                Err(error) => {
-                    assert_eq!(error.kind, ErrorKind::Unavailable, "{error}");
-                    tries += 1;
-                    assert!(tries < 500, "it must come to an end: {}", proxy.describe());
-                }
-            }
-        };
-        assert_eq!(count(&outcomes, &RowOutcome::Delivered), 2_000);
-        sink.commit().await.unwrap();
-        assert_eq!(index.documents().await, 2_000);
-        let injected = proxy.injected();
-        assert!(tries > 0 && injected.entries > 0 && injected.duplicated > 0, "{}", proxy.describe());
-    }
-}
-
-#[tokio::test]
 async fn two_runs_of_one_pipeline_do_not_move_one_ledger() {
     let index = Index::new("OPENSEARCH");
     let at = |position: &str| Progress::Position { partition: "p".into(), position: position.to_owned() };
@@ -417,7 +268,7 @@ async fn two_runs_of_one_pipeline_do_not_move_one_ledger() {
 
 #[tokio::test]
 async fn templates_aliases_and_credentials() {
-    for server in SERVERS {
+    for server in servers() {
         let index = Index::new(server);
         let policy = policy("card: { protect: encrypt }");
         let mut sink = index.sink_of("create: template\nauth: { api_key: abc }", &policy);

@@ -1,6 +1,7 @@
 //! Batches as bulk requests: bounded in size, each document with an outcome of its own.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use cloakroom_core::encode::write_string;
@@ -12,13 +13,17 @@ use futures_util::stream::{self, StreamExt as _};
 use reqwest::{Method, StatusCode};
 use serde::Deserialize;
 
+use super::room::{Room, never_fits};
 use super::server::{Server, error_name};
 use super::{Config, OnExisting};
 
 /// The most bytes of an `_id`: one that is longer fails the whole request.
 const MAX_ID: usize = 512;
 
-/// How long single documents that the server has no room for are sent again, before the batch as a whole is.
+/// A batch is cut for all connections, but not into requests that are smaller than this for it.
+const WORTH_A_REQUEST: usize = 256 * 1024;
+
+/// How long documents that the server has no room for are sent again without any progress, before the batch as a whole is.
 const BUSY: RetryConfig = RetryConfig { base_ms: 100, max_ms: 5_000, give_up_after_s: 30 };
 
 pub(super) struct Bulk {
@@ -26,7 +31,7 @@ pub(super) struct Bulk {
     path: String,
     id: String,
     action: &'static str,
-    max_bytes: usize,
+    room: Room,
     concurrency: usize,
 }
 
@@ -48,7 +53,7 @@ impl Bulk {
                 OnExisting::Replace => "index",
                 OnExisting::Keep => "create",
             },
-            max_bytes: config.max_request_bytes,
+            room: Room::new(config.max_request_bytes),
             concurrency: config.concurrency,
         }
     }
@@ -110,14 +115,16 @@ impl Bulk {
         Ok(Line { at, text })
     }
 
-    /// As many lines in a request as it has room for, at least one.
+    /// As many lines in a request as it has room for, at least one, and work for all connections where there is enough.
     fn requests(&self, lines: Vec<Line>) -> Vec<Vec<Line>> {
+        let total: usize = lines.iter().map(|line| line.text.len()).sum();
+        let most = total.div_ceil(self.concurrency).max(WORTH_A_REQUEST).min(self.room.bytes());
         let mut requests: Vec<Vec<Line>> = Vec::new();
         let mut bytes = usize::MAX;
         for line in lines {
             bytes = bytes.saturating_add(line.text.len());
             match requests.last_mut() {
-                Some(request) if bytes <= self.max_bytes => request.push(line),
+                Some(request) if bytes <= most => request.push(line),
                 _ => {
                     bytes = line.text.len();
                     requests.push(vec![line]);
@@ -134,38 +141,70 @@ impl Bulk {
         let mut parts = vec![lines];
         let mut backoff = Backoff::new(BUSY);
         while let Some(lines) = parts.pop() {
-            let again = match self.once(lines, &mut known).await {
-                Ok(Sent::All) => continue,
-                Ok(Sent::Halves(left, right)) => {
-                    parts.push(right);
-                    parts.push(left);
-                    continue;
-                }
-                Ok(Sent::Busy(lines)) => lines,
+            let before = known.len();
+            let sent = match self.once(lines, &mut known).await {
+                Ok(sent) => sent,
                 Err(error) => return (known, Some(error)),
             };
-            let count = again.len();
-            let busy = ConnectorError::unavailable(format!(
-                "the server has no room for {count} documents (429); it may be short of memory, threads or disk"
-            ));
-            match backoff.after(busy) {
-                Ok(pause) => tokio::time::sleep(pause).await,
-                Err(error) => return (known, Some(error)),
+            if known.len() > before {
+                backoff = Backoff::new(BUSY);
             }
-            parts.push(again);
+            let (again, wait) = match sent {
+                Sent::All => continue,
+                Sent::Parted(again) => (again, None),
+                Sent::Busy(lines) => (vec![lines], Some(None)),
+                Sent::Refused(lines, asked) => (halves(lines), Some(asked)),
+            };
+            if let Some(asked) = wait {
+                let count: usize = again.iter().map(Vec::len).sum();
+                let mut busy = ConnectorError::unavailable(format!(
+                    "the server has no room for {count} documents (429); it may be short of memory, threads or disk"
+                ));
+                busy.retry_after = asked;
+                match backoff.after(busy) {
+                    Ok(pause) => tokio::time::sleep(pause).await,
+                    Err(error) => return (known, Some(error)),
+                }
+            }
+            parts.extend(again.into_iter().rev());
         }
         (known, None)
     }
 
     async fn once(&self, lines: Vec<Line>, known: &mut Vec<(usize, RowOutcome)>) -> Result<Sent, ConnectorError> {
-        let mut body = Vec::with_capacity(lines.iter().map(|line| line.text.len()).sum());
+        let bytes = lines.iter().map(|line| line.text.len()).sum();
+        let mut body = Vec::with_capacity(bytes);
         lines.iter().for_each(|line| body.extend_from_slice(&line.text));
         let answer =
             self.server.send(Method::POST, &self.path, "application/x-ndjson", Some(Bytes::from(body))).await?;
         match answer.status {
-            status if status.is_success() => {}
-            // Too large for this server, or one of them is such that it takes none: find it.
-            StatusCode::PAYLOAD_TOO_LARGE | StatusCode::BAD_REQUEST => return Ok(halved(lines, answer.status, known)),
+            status if status.is_success() => self.room.taken(bytes),
+            StatusCode::PAYLOAD_TOO_LARGE => {
+                self.room.refused(bytes, lines.len() > 1);
+                return Ok(parted(
+                    lines,
+                    known,
+                    RecordErrorKind::TooLarge,
+                    "the server takes no request of that size (413)",
+                ));
+            }
+            StatusCode::TOO_MANY_REQUESTS if never_fits(&answer.body) => {
+                self.room.refused(bytes, lines.len() > 1);
+                return Ok(parted(
+                    lines,
+                    known,
+                    RecordErrorKind::TooLarge,
+                    "the server never has that much memory for a request (429)",
+                ));
+            }
+            StatusCode::TOO_MANY_REQUESTS => {
+                self.room.refused(bytes, false);
+                return Ok(Sent::Refused(lines, answer.retry_after));
+            }
+            // One of them is such that it takes none: find it.
+            StatusCode::BAD_REQUEST => {
+                return Ok(parted(lines, known, RecordErrorKind::Database, "the server refuses the document (400)"));
+            }
             _ => return Err(answer.refusal("a bulk request")),
         }
         let damaged = || ConnectorError::new(ErrorKind::Corrupt, "the server did not answer for every document");
@@ -193,23 +232,28 @@ impl Bulk {
 /// How sending a request ended.
 enum Sent {
     All,
-    /// The server has no room for these.
+    /// The server has no room for these of them.
     Busy(Vec<Line>),
+    /// The server has no room for the request as a whole, and may ask for a pause.
+    Refused(Vec<Line>, Option<Duration>),
     /// The server takes them not together.
-    Halves(Vec<Line>, Vec<Line>),
+    Parted(Vec<Vec<Line>>),
 }
 
-fn halved(mut lines: Vec<Line>, status: StatusCode, known: &mut Vec<(usize, RowOutcome)>) -> Sent {
-    if lines.len() > 1 {
-        let right = lines.split_off(lines.len() / 2);
-        return Sent::Halves(lines, right);
+fn halves(mut lines: Vec<Line>) -> Vec<Vec<Line>> {
+    if lines.len() < 2 {
+        return vec![lines];
     }
-    let error = match status {
-        StatusCode::PAYLOAD_TOO_LARGE => {
-            RecordError::new(RecordErrorKind::TooLarge, "the server takes no request of that size (413)")
-        }
-        _ => RecordError::new(RecordErrorKind::Database, "the server refuses the document (400)"),
-    };
+    let right = lines.split_off(lines.len() / 2);
+    vec![lines, right]
+}
+
+/// Halves what the server takes not together. A document that is alone is dead, for this reason.
+fn parted(lines: Vec<Line>, known: &mut Vec<(usize, RowOutcome)>, kind: RecordErrorKind, why: &'static str) -> Sent {
+    if lines.len() > 1 {
+        return Sent::Parted(halves(lines));
+    }
+    let error = RecordError::new(kind, why);
     known.extend(lines.into_iter().map(|line| (line.at, RowOutcome::Dead(error.clone()))));
     Sent::All
 }
@@ -288,6 +332,8 @@ mod tests {
             verdict(400, "mapper_parsing_exception"),
             "dead: refused by the database (mapper_parsing_exception (400))"
         );
+        // Since Elasticsearch 8.8.
+        assert!(verdict(400, "document_parsing_exception").starts_with("dead"));
         assert!(verdict(400, "index_closed_exception").starts_with("Unavailable"));
         assert!(verdict(403, "cluster_block_exception").starts_with("Unavailable"));
         assert!(verdict(403, "security_exception").starts_with("Denied"));

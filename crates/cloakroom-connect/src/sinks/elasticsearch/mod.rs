@@ -3,6 +3,7 @@
 //! - `server`: requests, credentials, what a status means
 //! - `mapping`: what the policy knows about fields, as the server's mapping: what is encrypted is kept and not searched
 //! - `bulk`: batches as requests of bounded size, an outcome for each document
+//! - `room`: how large requests may be, by what the server takes
 //! - `ledger`: what was delivered, as documents beside the index
 //!
 //! ```text
@@ -16,6 +17,7 @@
 mod bulk;
 mod ledger;
 mod mapping;
+mod room;
 mod server;
 
 use std::sync::Arc;

@@ -58,12 +58,14 @@ impl Answer {
     pub(super) fn refusal(&self, what: &str) -> ConnectorError {
         let code = self.status.as_u16();
         let name = self.error_type().map_or_else(String::new, |name| format!(" ({name})"));
-        let kind = match code {
-            401 | 403 => ErrorKind::Denied,
-            408 | 429 | 500..=599 => ErrorKind::Unavailable,
-            _ => ErrorKind::Configuration,
+        let is_blocked = name.contains("cluster_block_exception");
+        let (kind, advice) = match code {
+            401 => (ErrorKind::Denied, "; it wants credentials other than it got, see `auth`"),
+            403 if !is_blocked => (ErrorKind::Denied, "; whoever `auth` names lacks the privilege"),
+            403 | 408 | 429 | 500..=599 => (ErrorKind::Unavailable, ""),
+            _ => (ErrorKind::Configuration, ""),
         };
-        let mut error = ConnectorError::new(kind, format!("{what}: the server answers {code}{name}"));
+        let mut error = ConnectorError::new(kind, format!("{what}: the server answers {code}{name}{advice}"));
         error.retry_after = self.retry_after;
         error
     }
@@ -148,7 +150,15 @@ impl Server {
 
     /// Asks the server who it is: name and version.
     pub(super) async fn greet(&self) -> Result<String, ConnectorError> {
-        let answer = self.json(Method::GET, "", None).await?;
+        let mut answer = self.json(Method::GET, "", None).await;
+        if let Err(error) = &mut answer
+            && error.kind == ErrorKind::Unavailable
+            && self.base.scheme() == "http"
+        {
+            // A server that speaks TLS only closes the connection without a word.
+            error.message.push_str("; does the server want `https` in `url`?");
+        }
+        let answer = answer?;
         if !answer.status.is_success() {
             return Err(answer.refusal("it does not say who it is"));
         }
