@@ -9,6 +9,7 @@
 //! outcome that is on disk somewhere; a batch that is delivered again changes nothing.
 
 pub mod accounts;
+pub mod apart;
 pub mod audit;
 pub mod config;
 pub mod context;

@@ -28,12 +28,12 @@ use aws_config::retry::RetryConfig;
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
-use cloakroom_core::{Object, Policy, ProtectedRecord, Value};
+use cloakroom_core::{Object, Policy, Value};
+use cloakroom_pipeline::apart::{Apart, Begun};
 use cloakroom_pipeline::config::Template;
 use cloakroom_pipeline::context::SinkContext;
 use cloakroom_pipeline::error::{ConnectorError, ErrorKind};
 use cloakroom_pipeline::sink::{Ledger, RowOutcome, Sink, SinkBatch};
-use cloakroom_pipeline::source::Progress;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -140,7 +140,7 @@ fn sink(config: &Config, context: &SinkContext) -> Result<Box<dyn Sink>, Connect
     };
     let endpoint = optional("endpoint", &config.endpoint)?;
     Ok(Box::new(DynamoSink {
-        ledger: DynamoLedger::new(&context.pipeline, &table, &config.ledger_table),
+        apart: Apart::new(&context.pipeline, &table),
         aws: ClientConfig {
             region: optional("region", &config.region)?,
             emulated: endpoint.as_deref().is_some_and(is_emulator),
@@ -149,6 +149,7 @@ fn sink(config: &Config, context: &SinkContext) -> Result<Box<dyn Sink>, Connect
         },
         settings: Settings {
             table,
+            ledger_table: config.ledger_table.clone(),
             key,
             sort_key,
             planned: planned.filter(|_| config.create_table),
@@ -158,9 +159,6 @@ fn sink(config: &Config, context: &SinkContext) -> Result<Box<dyn Sink>, Connect
         policy: Arc::clone(&context.policy),
         clients: None,
         schema: None,
-        staged: None,
-        in_doubt: None,
-        partial: None,
     }))
 }
 
@@ -175,6 +173,7 @@ struct Clients {
 
 struct Settings {
     table: String,
+    ledger_table: String,
     key: Option<String>,
     sort_key: Option<String>,
     /// The key of the table that is made when there is none.
@@ -190,25 +189,7 @@ struct DynamoSink {
     clients: Option<Clients>,
     /// The key of the table, once it is open.
     schema: Option<Schema>,
-    ledger: DynamoLedger,
-    /// A batch that is written, for the ledger.
-    staged: Option<Staged>,
-    /// A batch whose commit got no answer: it may have happened.
-    in_doubt: Option<Staged>,
-    /// A batch that failed in the middle, with what was known by then.
-    partial: Option<Partial>,
-}
-
-#[derive(Clone)]
-struct Staged {
-    progress: Progress,
-    outcomes: Vec<RowOutcome>,
-}
-
-struct Partial {
-    /// Held, so that no other batch can stand at the same address.
-    records: Arc<Vec<ProtectedRecord>>,
-    states: Vec<State>,
+    apart: Apart<u64, State>,
 }
 
 impl DynamoSink {
@@ -255,26 +236,12 @@ impl DynamoSink {
         }
     }
 
-    /// The outcomes of a batch that the ledger has already.
-    async fn known(&mut self, clients: &Clients, batch: &SinkBatch) -> Result<Option<Vec<RowOutcome>>, ConnectorError> {
-        let Progress::Position { partition, position } = &batch.progress else { return Ok(None) };
-        if self.ledger.position(clients, partition).await?.as_deref() != Some(position) {
-            return Ok(None);
-        }
-        let count = batch.records.len();
-        let doubt = self.in_doubt.take_if(|doubt| doubt.progress == batch.progress && doubt.outcomes.len() == count);
-        Ok(Some(doubt.map_or_else(|| vec![RowOutcome::Duplicate; count], |doubt| doubt.outcomes)))
-    }
-
     async fn write_all(&mut self, batch: &SinkBatch) -> Result<Vec<RowOutcome>, ConnectorError> {
         let clients = self.clients().await?;
-        if let Some(known) = self.known(&clients, batch).await? {
-            return Ok(known);
-        }
-        // What was written stays written, and what was not told is told by the next try.
-        let mut states = match self.partial.take() {
-            Some(partial) if Arc::ptr_eq(&partial.records, &batch.records) => partial.states,
-            _ => vec![State::default(); batch.records.len()],
+        let ledger = DynamoLedger { clients: &clients, name: &self.settings.ledger_table };
+        let mut states = match self.apart.begin(&ledger, batch).await? {
+            Begun::Known(outcomes) => return Ok(outcomes),
+            Begun::Open(states) => states,
         };
         let not_open = || ConnectorError::new(ErrorKind::Internal, "the sink is not open");
         let writer = Writer {
@@ -286,14 +253,7 @@ impl DynamoSink {
             records: &batch.records,
         };
         let result = writer.write(&mut states).await;
-        let outcomes: Vec<_> = states.iter().map_while(|state| state.outcome.clone()).collect();
-        // The commit may fail too: then the batch comes again, and all of it is known.
-        self.partial = Some(Partial { records: Arc::clone(&batch.records), states });
-        result?;
-        if outcomes.len() < batch.records.len() {
-            return Err(ConnectorError::new(ErrorKind::Internal, "a record has no outcome"));
-        }
-        Ok(outcomes)
+        self.apart.end(batch, states, result, |state| state.outcome.clone())
     }
 }
 
@@ -301,7 +261,8 @@ impl DynamoSink {
 impl Ledger for DynamoSink {
     async fn position(&mut self, partition: &str) -> Result<Option<String>, ConnectorError> {
         let clients = self.clients().await?;
-        self.ledger.read(&clients, partition).await.map_err(|error| error.context("dynamodb"))
+        let ledger = DynamoLedger { clients: &clients, name: &self.settings.ledger_table };
+        self.apart.position(&ledger, partition).await.map_err(|error| error.context("dynamodb"))
     }
 }
 
@@ -309,38 +270,22 @@ impl Ledger for DynamoSink {
 impl Sink for DynamoSink {
     async fn open(&mut self) -> Result<(), ConnectorError> {
         self.prepare().await.map_err(|error| error.context("dynamodb"))?;
-        self.ledger.forget();
+        self.apart.forget();
         Ok(())
     }
 
     async fn write(&mut self, batch: &SinkBatch) -> Result<Vec<RowOutcome>, ConnectorError> {
-        self.staged = None;
-        let outcomes = self.write_all(batch).await.map_err(|error| error.context("dynamodb"))?;
-        self.staged = Some(Staged { progress: batch.progress.clone(), outcomes: outcomes.clone() });
-        Ok(outcomes)
+        self.write_all(batch).await.map_err(|error| error.context("dynamodb"))
     }
 
     async fn commit(&mut self) -> Result<(), ConnectorError> {
-        let Some(staged) = self.staged.take() else { return Ok(()) };
-        if let Progress::Position { partition, position } = &staged.progress {
-            let clients = self.clients().await?;
-            if let Err(error) = self.ledger.advance(&clients, partition, position).await {
-                // Without an answer it may have happened; a conflict is an answer, and stands until somebody asks where the
-                // partition is now: batches that are still on their way must not move it back.
-                if error.kind.is_transient() {
-                    self.ledger.forget();
-                    self.in_doubt = Some(staged);
-                }
-                return Err(error.context("dynamodb"));
-            }
-        }
-        self.in_doubt = None;
-        self.partial = None;
-        Ok(())
+        let clients = self.clients().await?;
+        let ledger = DynamoLedger { clients: &clients, name: &self.settings.ledger_table };
+        self.apart.commit(&ledger).await.map_err(|error| error.context("dynamodb"))
     }
 
     async fn close(&mut self) -> Result<(), ConnectorError> {
-        self.staged = None;
+        self.apart.unstage();
         Ok(())
     }
 

@@ -121,11 +121,9 @@ async fn a_node_short_of_memory_gets_smaller_requests() {
         let index = Index::on(node.url.clone());
         let mut sink = index.sink("replicas: 0\non_existing: keep\nconcurrency: 1");
         sink.open().await.unwrap();
-        let began = std::time::Instant::now();
         let outcomes = sink.write(&batch(&records_of(0, 3_000, Some(7)))).await.unwrap();
         assert_eq!(count(&outcomes, &RowOutcome::Delivered), 2_999, "{server}");
         assert!(matches!(&outcomes[7], RowOutcome::Dead(error) if error.kind == RecordErrorKind::TooLarge), "{server}");
-        assert!(began.elapsed() < Duration::from_secs(25), "{server}: what never fits is not worth a pause");
         assert_eq!(index.documents().await, 2_999, "{server}");
         let between = refused().await;
         assert!(between > before, "{server}");
@@ -218,5 +216,29 @@ async fn every_document_arrives_once_whatever_becomes_of_requests() {
         assert_eq!(index.documents().await, 2_000);
         let injected = proxy.injected();
         assert!(tries > 0 && injected.entries > 0 && injected.duplicated > 0, "{}", proxy.describe());
+    }
+}
+
+#[tokio::test]
+async fn a_commit_that_fails_costs_no_outcome() {
+    for server in servers() {
+        let index = Index::new(server);
+        let proxy = FaultProxy::http(&index.url, Plan::new(seed()).status(1.0));
+        proxy.only(|request| request.is("/cloakroom_ledger/") && request.method == "PUT");
+        let through = Index { url: proxy.url().to_owned(), name: index.name.clone(), client: index.client.clone() };
+        let mut sink = through.sink("replicas: 0\non_existing: keep");
+        sink.open().await.unwrap();
+        let progress = Progress::Position { partition: index.name.as_str().into(), position: "1".to_owned() };
+        let batch = SinkBatch { progress, records: numbered(10) };
+        let delivered = vec![RowOutcome::Delivered; 10];
+        for _ in 0..3 {
+            assert_eq!(sink.write(&batch).await.unwrap(), delivered, "{server}: not duplicates of its own");
+            assert_eq!(sink.commit().await.unwrap_err().kind, ErrorKind::Unavailable, "{server}");
+        }
+        proxy.off();
+        assert_eq!(sink.write(&batch).await.unwrap(), delivered, "{server}");
+        sink.commit().await.unwrap();
+        assert_eq!(sink.write(&batch).await.unwrap(), vec![RowOutcome::Duplicate; 10], "{server}");
+        assert_eq!(index.documents().await, 10, "{server}");
     }
 }

@@ -23,11 +23,11 @@ mod server;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use cloakroom_core::{Object, Policy, ProtectedRecord, Value};
+use cloakroom_core::{Object, Policy, Value};
+use cloakroom_pipeline::apart::{Apart, Begun};
 use cloakroom_pipeline::config::Template;
 use cloakroom_pipeline::error::ConnectorError;
 use cloakroom_pipeline::sink::{Ledger, RowOutcome, Sink, SinkBatch};
-use cloakroom_pipeline::source::Progress;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -165,13 +165,11 @@ fn sink(config: &Config, context: &SinkContext) -> Result<Box<dyn Sink>, Connect
     let server = Arc::new(Server::new(config)?);
     Ok(Box::new(ElasticsearchSink {
         bulk: Bulk::new(config, Arc::clone(&server)),
-        ledger: EsLedger::new(&context.pipeline, &config.index),
+        apart: Apart::new(&context.pipeline, &config.index),
+        ledger: EsLedger(Arc::clone(&server)),
         config: config.clone(),
         policy: Arc::clone(&context.policy),
         server,
-        staged: None,
-        in_doubt: None,
-        partial: None,
     }))
 }
 
@@ -181,54 +179,17 @@ struct ElasticsearchSink {
     server: Arc<Server>,
     bulk: Bulk,
     ledger: EsLedger,
-    /// A batch that is written, for the ledger.
-    staged: Option<Staged>,
-    /// A batch whose commit got no answer: it may have happened.
-    in_doubt: Option<Staged>,
-    /// A batch that failed in the middle, with the outcomes it had by then.
-    partial: Option<Partial>,
-}
-
-#[derive(Clone)]
-struct Staged {
-    progress: Progress,
-    outcomes: Vec<RowOutcome>,
-}
-
-struct Partial {
-    /// Held, so that no other batch can stand at the same address.
-    records: Arc<Vec<ProtectedRecord>>,
-    outcomes: Vec<Option<RowOutcome>>,
+    apart: Apart<ledger::Version, Option<RowOutcome>>,
 }
 
 impl ElasticsearchSink {
-    /// The outcomes of a batch that the ledger has already.
-    async fn known(&mut self, batch: &SinkBatch) -> Result<Option<Vec<RowOutcome>>, ConnectorError> {
-        let Progress::Position { partition, position } = &batch.progress else { return Ok(None) };
-        if self.ledger.position(&self.server, partition).await?.as_deref() != Some(position) {
-            return Ok(None);
-        }
-        let count = batch.records.len();
-        let doubt = self.in_doubt.take_if(|doubt| doubt.progress == batch.progress && doubt.outcomes.len() == count);
-        Ok(Some(doubt.map_or_else(|| vec![RowOutcome::Duplicate; count], |doubt| doubt.outcomes)))
-    }
-
     async fn write_all(&mut self, batch: &SinkBatch) -> Result<Vec<RowOutcome>, ConnectorError> {
-        if let Some(known) = self.known(batch).await? {
-            return Ok(known);
-        }
-        let mut outcomes = match self.partial.take() {
-            Some(partial) if Arc::ptr_eq(&partial.records, &batch.records) => partial.outcomes,
-            _ => vec![None; batch.records.len()],
+        let mut outcomes = match self.apart.begin(&self.ledger, batch).await? {
+            Begun::Known(outcomes) => return Ok(outcomes),
+            Begun::Open(outcomes) => outcomes,
         };
         let result = self.bulk.write(&batch.records, &mut outcomes).await;
-        match result {
-            Ok(()) => Ok(outcomes.into_iter().map(|outcome| outcome.unwrap_or(RowOutcome::Duplicate)).collect()),
-            Err(error) => {
-                self.partial = Some(Partial { records: Arc::clone(&batch.records), outcomes });
-                Err(error)
-            }
-        }
+        self.apart.end(batch, outcomes, result, Clone::clone)
     }
 
     async fn look(&self) -> Result<String, ConnectorError> {
@@ -246,7 +207,7 @@ impl ElasticsearchSink {
 #[async_trait]
 impl Ledger for ElasticsearchSink {
     async fn position(&mut self, partition: &str) -> Result<Option<String>, ConnectorError> {
-        let position = self.ledger.read(&self.server, partition).await;
+        let position = self.apart.position(&self.ledger, partition).await;
         position.map_err(|error| error.context("elasticsearch"))
     }
 }
@@ -260,36 +221,20 @@ impl Sink for ElasticsearchSink {
             mapping::prepare(server, config, policy).await
         };
         opened.await.map_err(|error| error.context("elasticsearch"))?;
-        self.ledger.forget();
+        self.apart.forget();
         Ok(())
     }
 
     async fn write(&mut self, batch: &SinkBatch) -> Result<Vec<RowOutcome>, ConnectorError> {
-        self.staged = None;
-        let outcomes = self.write_all(batch).await.map_err(|error| error.context("elasticsearch"))?;
-        self.staged = Some(Staged { progress: batch.progress.clone(), outcomes: outcomes.clone() });
-        Ok(outcomes)
+        self.write_all(batch).await.map_err(|error| error.context("elasticsearch"))
     }
 
     async fn commit(&mut self) -> Result<(), ConnectorError> {
-        let Some(staged) = self.staged.take() else { return Ok(()) };
-        if let Progress::Position { partition, position } = &staged.progress
-            && let Err(error) = self.ledger.advance(&self.server, partition, position).await
-        {
-            // Without an answer it may have happened; a conflict is an answer, and stands until somebody asks where the
-            // partition is now: batches that are still on their way must not move it back.
-            if error.kind.is_transient() {
-                self.ledger.forget();
-                self.in_doubt = Some(staged);
-            }
-            return Err(error.context("elasticsearch"));
-        }
-        self.in_doubt = None;
-        Ok(())
+        self.apart.commit(&self.ledger).await.map_err(|error| error.context("elasticsearch"))
     }
 
     async fn close(&mut self) -> Result<(), ConnectorError> {
-        self.staged = None;
+        self.apart.unstage();
         // Whoever looks after the run sees what it wrote.
         self.server.refresh(&self.config.index).await.map_err(|error| error.context("elasticsearch"))
     }
