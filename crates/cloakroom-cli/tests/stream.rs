@@ -1,0 +1,344 @@
+//! The whole way of a stream under everything that goes wrong: logins put into Kinesis (LocalStack) while the program reads
+//! them into PostgreSQL, through proxies that drop, cut, delay, double and refuse; shards are split and merged meanwhile, and
+//! the program is killed at random. In the end every login is one row or one dead letter, and those of a partition key stand
+//! in their order.
+//!
+//! `CLOAKROOM_TEST_SOAK=50000` says how many records there are (default 2,000), `CLOAKROOM_TEST_SOAK_KILLS=10` how often a
+//! program is killed (default 3), `CLOAKROOM_TEST_FAULT_SEED` repeats a run that failed.
+#![cfg(feature = "aws")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    missing_docs
+)]
+
+mod common;
+#[allow(dead_code)] // a server, which is not needed here
+#[path = "protected_keys/server.rs"]
+mod server;
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use cloakroom_faults::{FaultProxy, Plan, seed};
+use common::{Room, Schema, Started, count};
+use md5::{Digest as _, Md5};
+use serde_json::{Value, json};
+use server::{Request, send};
+
+/// Partition keys: enough that every shard has some.
+const KEYS: usize = 16;
+
+fn number(variable: &str, default: u64) -> u64 {
+    std::env::var(variable).map_or(default, |text| text.parse().expect("a number"))
+}
+
+fn localstack() -> String {
+    std::env::var("CLOAKROOM_TEST_LOCALSTACK_URL").unwrap_or_default()
+}
+
+/// A number that depends on the seed alone.
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, limit: u64) -> u64 {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 33) % limit
+    }
+}
+
+/// A stream of the test's own.
+struct Stream(String);
+
+impl Stream {
+    /// `None` where there is no LocalStack: it needs a Python that not every machine has.
+    fn new(name: &str, shards: u32) -> Option<Self> {
+        if localstack().is_empty() {
+            eprintln!(
+                "not run: CLOAKROOM_TEST_LOCALSTACK_URL; run the tests with `make test`, which need Python 3.13 for it"
+            );
+            return None;
+        }
+        let stream = Self(format!("soak-{name}-{}", std::process::id()));
+        stream.call("CreateStream", json!({ "ShardCount": shards }));
+        stream.ready();
+        Some(stream)
+    }
+
+    fn call(&self, action: &str, mut body: Value) -> Value {
+        body["StreamName"] = json!(self.0);
+        let credential =
+            "AWS4-HMAC-SHA256 Credential=test/20260101/us-east-1/kinesis/aws4_request, SignedHeaders=host, Signature=0";
+        let headers = [
+            ("content-type", "application/x-amz-json-1.1".to_owned()),
+            ("x-amz-target", format!("Kinesis_20131202.{action}")),
+            ("authorization", credential.to_owned()),
+        ];
+        let headers: BTreeMap<_, _> = headers.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+        let body = body.to_string().into_bytes();
+        let answer = send(&localstack(), &Request { method: "POST".to_owned(), path: "/".to_owned(), headers, body });
+        let text = String::from_utf8_lossy(&answer.body);
+        assert!(answer.status < 300, "{action}: {} {text}", answer.status);
+        serde_json::from_slice(&answer.body).unwrap_or_default()
+    }
+
+    /// Waits until the stream is no longer being changed.
+    fn ready(&self) {
+        common::eventually("the stream is active", || {
+            self.call("DescribeStreamSummary", json!({}))["StreamDescriptionSummary"]["StreamStatus"] == "ACTIVE"
+        });
+    }
+
+    /// The names of the open shards with their keys, by their keys.
+    fn open_shards(&self) -> Vec<(String, u128, u128)> {
+        let listed = self.call("ListShards", json!({}));
+        let key = |shard: &Value, name: &str| shard["HashKeyRange"][name].as_str().unwrap().parse::<u128>().unwrap();
+        let mut open: Vec<_> = listed["Shards"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .filter(|shard| shard["SequenceNumberRange"]["EndingSequenceNumber"].is_null())
+            .map(|shard| {
+                let id = shard["ShardId"].as_str().unwrap().to_owned();
+                (id, key(shard, "StartingHashKey"), key(shard, "EndingHashKey"))
+            })
+            .collect();
+        open.sort_by_key(|shard| shard.1);
+        open
+    }
+
+    /// Splits the first shard in the middle of its keys.
+    fn split(&self) {
+        let (id, from, to) = self.open_shards().swap_remove(0);
+        let middle = (from + (to - from) / 2).to_string();
+        self.call("SplitShard", json!({ "ShardToSplit": id, "NewStartingHashKey": middle }));
+        self.ready();
+    }
+
+    /// Merges the second and the third shard: after a split a child of one with another that was there before.
+    fn merge(&self) {
+        let open = self.open_shards();
+        self.call("MergeShards", json!({ "ShardToMerge": open[1].0, "AdjacentShardToMerge": open[2].0 }));
+        self.ready();
+    }
+
+    /// Puts records with their keys, all of them before it returns.
+    fn put(&self, mut records: Vec<(String, Vec<u8>)>) {
+        while !records.is_empty() {
+            let entry = |(key, data): &(String, Vec<u8>)| json!({ "PartitionKey": key, "Data": STANDARD.encode(data) });
+            let answer = self.call("PutRecords", json!({ "Records": records.iter().map(entry).collect::<Vec<_>>() }));
+            let outcomes = answer["Records"].as_array().unwrap();
+            // What was throttled is put again.
+            let mut refused = outcomes.iter().map(|outcome| !outcome["ErrorCode"].is_null());
+            records.retain(|_| refused.next().unwrap());
+        }
+    }
+}
+
+/// A record of the Kinesis Producer Library: the texts of one key, packed.
+fn packed(key: &str, texts: &[&str]) -> Vec<u8> {
+    fn varint(mut number: usize) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        while number > 127 {
+            bytes.push(u8::try_from(number % 128).unwrap() | 128);
+            number /= 128;
+        }
+        bytes.push(u8::try_from(number).unwrap());
+        bytes
+    }
+    let field = |number: u8, bytes: &[u8]| [&[number << 3 | 2][..], &varint(bytes.len()), bytes].concat();
+    let mut message = field(1, key.as_bytes());
+    for text in texts {
+        message.extend(field(3, &[&[1 << 3, 0][..], &field(3, text.as_bytes())].concat()));
+    }
+    [&[0xF3, 0x89, 0x9A, 0xC2][..], &message, &Md5::digest(&message)[..]].concat()
+}
+
+/// Logins to put, in groups. A call keeps no order in a group; but every group comes after the one before.
+struct Logins {
+    groups: Vec<Vec<(String, Vec<u8>)>>,
+    /// The `user_id`s of logins that are as they should be.
+    good: HashSet<String>,
+    wrong: u64,
+}
+
+impl Logins {
+    fn new(room: &Room, records: u64) -> Self {
+        room.sample("logins.jsonl", &["logins", "--count", &records.to_string(), "--wrong-shape"]);
+        let text = String::from_utf8(room.read("logins.jsonl")).unwrap();
+        let size = usize::try_from(records / 60).unwrap().clamp(1, 500);
+        let lines: Vec<&str> = text.lines().collect();
+        let mut good = HashSet::new();
+        let mut group = |(part, lines): (usize, &[&str])| {
+            let mut by_key: BTreeMap<usize, Vec<String>> = BTreeMap::new();
+            for (at, line) in lines.iter().enumerate() {
+                let key = at % KEYS;
+                let text = match serde_json::from_str::<Value>(line) {
+                    Ok(Value::Object(mut login)) => {
+                        if ["user_id", "ip", "device_id"]
+                            .iter()
+                            .all(|field| login.get(*field).is_some_and(Value::is_string))
+                        {
+                            good.insert(login["user_id"].as_str().unwrap().to_owned());
+                        }
+                        login.insert("part".to_owned(), json!(part));
+                        login.insert("key".to_owned(), json!(key));
+                        Value::Object(login).to_string()
+                    }
+                    _ => (*line).to_owned(),
+                };
+                by_key.entry(key).or_default().push(text);
+            }
+            // Every third group comes from a producer that packs.
+            let records = by_key.into_iter().flat_map(|(key, texts)| {
+                let (key, texts) = (format!("k{key}"), texts.iter().map(String::as_str).collect::<Vec<_>>());
+                match part % 3 {
+                    2 => vec![(key.clone(), packed(&key, &texts))],
+                    _ => texts.into_iter().map(|text| (key.clone(), text.as_bytes().to_vec())).collect(),
+                }
+            });
+            records.collect()
+        };
+        let groups = lines.chunks(size).enumerate().map(&mut group).collect();
+        let wrong = records - good.len() as u64;
+        Self { groups, good, wrong }
+    }
+
+    /// Puts them in so much time at least. A shard is split after a third of them, and two are merged after another.
+    fn put(&self, stream: &Stream, takes: Duration) {
+        let (began, count) = (Instant::now(), self.groups.len());
+        for (at, group) in self.groups.iter().enumerate() {
+            if at == count / 3 {
+                stream.split();
+            } else if at == count * 2 / 3 {
+                stream.merge();
+            }
+            stream.put(group.clone());
+            let until = takes * u32::try_from(at).unwrap() / u32::try_from(count).unwrap();
+            std::thread::sleep(until.saturating_sub(began.elapsed()));
+        }
+    }
+}
+
+/// PostgreSQL, which numbers its rows as they come.
+fn table() -> Schema {
+    let schema = Schema::new();
+    schema.execute("CREATE TABLE logins (at bigserial, user_id text, masked_ip text, part integer, key integer)");
+    schema
+}
+
+fn before_postgres(schema: &Schema) -> FaultProxy {
+    // A connection carries a few thousand rows before it is cut.
+    let plan = Plan::new(seed()).cut(0.5).cut_after(20_000..2_000_000);
+    FaultProxy::tcp(&schema.url, plan.delay(0.1, Duration::ZERO..Duration::from_millis(200)))
+}
+
+fn before_kinesis() -> FaultProxy {
+    let pauses = Duration::from_millis(1)..Duration::from_millis(200);
+    let plan = Plan::new(seed()).drop(0.02).cut(0.02).duplicate(0.02).status(0.03).delay(0.1, pauses);
+    FaultProxy::http(&localstack(), plan)
+}
+
+fn pipeline(room: &Room, stream: &Stream, kinesis: &FaultProxy, postgres: &FaultProxy, more: &str) -> String {
+    room.write(
+        "stream.yaml",
+        format!(
+            "name: {stream}
+source: {{ kinesis: {{ stream: {stream}, endpoint: '{}'{more} }} }}
+record: {{ require: [user_id, ip, device_id], unlisted: drop }}
+fields:
+  user_id: {{ type: string, nullable: false }}
+  ip:      {{ protect: {{ hmac: {{ domain: ip }} }}, as: masked_ip }}
+  part:    {{ type: integer }}
+  key:     {{ type: integer }}
+sink: {{ postgres: {{ url: '{}', table: logins }} }}
+batch: {{ records: 50, wait_ms: 50 }}
+retry: {{ base_ms: 20, max_ms: 500 }}
+",
+            kinesis.url(),
+            postgres.url(),
+            stream = stream.0,
+        ),
+    )
+}
+
+fn start(room: &Room, pipeline: &str) -> Started {
+    Started::new(room.command(&["run", pipeline, "--output", "json"]).stdin(Stdio::null()))
+}
+
+/// Every login is a row once, and the rows of a key stand in the order in which they were put.
+fn assert_rows(schema: &Schema, logins: &Logins, context: &str) {
+    let rows = schema.query("SELECT user_id, key, part FROM logins ORDER BY at");
+    let text = |row: &[Option<String>], at: usize| row[at].clone().unwrap();
+    let distinct: HashSet<String> = rows.iter().map(|row| text(row, 0)).collect();
+    assert_eq!((rows.len(), distinct.len()), (logins.good.len(), logins.good.len()), "{context}");
+    assert!(distinct == logins.good, "{context}");
+    let mut last: HashMap<String, u64> = HashMap::new();
+    for row in &rows {
+        let (key, part) = (text(row, 1), text(row, 2).parse().unwrap());
+        let before = last.insert(key.clone(), part).unwrap_or_default();
+        assert!(before <= part, "group {part} of key {key} came after {before}\n{context}");
+    }
+}
+
+/// What stays is exact, in rows, dead letters and accounts.
+fn assert_complete(room: &Room, pipeline: &str, schema: &Schema, logins: &Logins, context: &str) -> [u64; 4] {
+    assert_rows(schema, logins, context);
+    assert_eq!(room.dead_letters(pipeline).len() as u64, logins.wrong, "{context}");
+    let status = room.run(&["status", pipeline, "--output", "json"]);
+    assert_eq!(status.code, 0, "{status}\n{context}");
+    let account = &status.json()[0];
+    assert_eq!(account["alarms"].as_array().unwrap().len(), 0, "{status}");
+    ["received", "delivered", "duplicate", "dead"].map(|name| count(&account["counts"], name))
+}
+
+#[test]
+fn a_stream_into_postgresql() {
+    let Some(stream) = Stream::new("one", 2) else { return };
+    let (records, kills) = (number("CLOAKROOM_TEST_SOAK", 2_000), number("CLOAKROOM_TEST_SOAK_KILLS", 3));
+    let (room, schema) = (Room::new(), table());
+    let logins = Logins::new(&room, records);
+    let (kinesis, postgres) = (before_kinesis(), before_postgres(&schema));
+    let pipeline = pipeline(&room, &stream, &kinesis, &postgres, "");
+    let context = || format!("{}\n{}", kinesis.describe(), postgres.describe());
+    let began = Instant::now();
+    let takes = Duration::from_millis(1_800) * u32::try_from(kills).unwrap();
+    std::thread::scope(|scope| {
+        scope.spawn(|| logins.put(&stream, takes));
+        // Whoever kills at random moments must be able to do it again.
+        let mut random = Random(seed());
+        for kill in 0..kills {
+            let run = start(&room, &pipeline);
+            std::thread::sleep(Duration::from_millis(700 + random.below(2_500)));
+            run.signal("KILL");
+            let ended = run.wait();
+            assert_eq!(ended.code, -1, "run {kill} ended before it was killed: {ended}\n{}", context());
+        }
+    });
+    let finish = || {
+        let finished = room.run(&["run", &pipeline, "--once", "--output", "json"]);
+        assert!(finished.code <= 1, "{finished}\n{}", context());
+        let summary = finished.json();
+        common::assert_reconciled(&summary);
+        summary
+    };
+    let last = finish();
+    let again = finish();
+    assert_eq!(count(&again, "received"), 0, "everything was there: {last} {again}");
+    let counts = assert_complete(&room, &pipeline, &schema, &logins, &context());
+    let faults = (kinesis.injected().total(), postgres.injected().total());
+    assert!(faults.0 > 0, "nothing went wrong");
+    println!(
+        "{records} records, {kills} kills, {} faults before Kinesis and {} before PostgreSQL, {:.0} s; received, delivered, \
+         duplicate, dead as counted: {counts:?}",
+        faults.0,
+        faults.1,
+        began.elapsed().as_secs_f64()
+    );
+}
