@@ -91,6 +91,7 @@ fn context(format: Format) -> SourceContext {
     let record = RecordConfig { format, ..RecordConfig::default() };
     let policy = PolicyConfig { record, ..PolicyConfig::default() };
     SourceContext {
+        pipeline: "test".to_owned(),
         policy: Arc::new(Policy::compile(&policy, None).unwrap()),
         batch: BatchConfig { records: 7, bytes: 1 << 20, wait_ms: 0 },
         retry: RetryConfig { base_ms: 10, max_ms: 100, give_up_after_s: 10 },

@@ -28,6 +28,7 @@ fn context(format: Format, once: bool) -> SourceContext {
     let policy = Policy::compile(&PolicyConfig { record, ..PolicyConfig::default() }, None).unwrap();
     let ring = cloakroom_crypto::keyring_from_env_value(&"0123456789abcdef".repeat(4)).unwrap();
     SourceContext {
+        pipeline: "test".to_owned(),
         policy: Arc::new(policy),
         batch: BatchConfig { records: 100, bytes: 1 << 20, wait_ms: 200 },
         retry: RetryConfig { base_ms: 50, max_ms: 200, give_up_after_s: 10 },

@@ -107,6 +107,7 @@ impl Loaded {
         };
         let fingerprint = ring.fingerprint_key("source").map_err(cloakroom_pipeline::ConnectorError::from)?;
         Ok(SourceContext {
+            pipeline: self.name.clone(),
             policy: Arc::clone(&self.policy),
             batch: self.batch(self.file.batch),
             retry: self.file.retry,

@@ -22,6 +22,7 @@ mod server;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::process::Stdio;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use base64::Engine as _;
@@ -210,10 +211,19 @@ impl Logins {
         Self { groups, good, wrong }
     }
 
+    /// Waits until a share of them is put.
+    fn wait(&self, done: &AtomicUsize, part: u64, of: u64) {
+        let enough = self.groups.len() * usize::try_from(part).unwrap() / usize::try_from(of).unwrap();
+        while done.load(Ordering::Relaxed) < enough {
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
     /// Puts them in so much time at least. A shard is split after a third of them, and two are merged after another.
-    fn put(&self, stream: &Stream, takes: Duration) {
+    fn put(&self, stream: &Stream, takes: Duration, done: &AtomicUsize) {
         let (began, count) = (Instant::now(), self.groups.len());
         for (at, group) in self.groups.iter().enumerate() {
+            done.store(at, Ordering::Relaxed);
             if at == count / 3 {
                 stream.split();
             } else if at == count * 2 / 3 {
@@ -223,6 +233,7 @@ impl Logins {
             let until = takes * u32::try_from(at).unwrap() / u32::try_from(count).unwrap();
             std::thread::sleep(until.saturating_sub(began.elapsed()));
         }
+        println!("{count} groups were put in {:.0} s", began.elapsed().as_secs_f64());
     }
 }
 
@@ -258,12 +269,14 @@ fields:
   part:    {{ type: integer }}
   key:     {{ type: integer }}
 sink: {{ postgres: {{ url: '{}', table: logins }} }}
-batch: {{ records: 50, wait_ms: 50 }}
+batch: {{ records: {batch}, wait_ms: 50 }}
 retry: {{ base_ms: 20, max_ms: 500 }}
 ",
             kinesis.url(),
             postgres.url(),
             stream = stream.0,
+            // Enough batches that a kill is in the middle of some, and not more than that.
+            batch = (number("CLOAKROOM_TEST_SOAK", 2_000) / 40).clamp(20, 500),
         ),
     )
 }
@@ -309,11 +322,13 @@ fn a_stream_into_postgresql() {
     let context = || format!("{}\n{}", kinesis.describe(), postgres.describe());
     let began = Instant::now();
     let takes = Duration::from_millis(1_800) * u32::try_from(kills).unwrap();
+    let done = AtomicUsize::new(0);
     std::thread::scope(|scope| {
-        scope.spawn(|| logins.put(&stream, takes));
+        scope.spawn(|| logins.put(&stream, takes, &done));
         // Whoever kills at random moments must be able to do it again.
         let mut random = Random(seed());
         for kill in 0..kills {
+            logins.wait(&done, kill, kills);
             let run = start(&room, &pipeline);
             std::thread::sleep(Duration::from_millis(700 + random.below(2_500)));
             run.signal("KILL");
@@ -322,7 +337,8 @@ fn a_stream_into_postgresql() {
         }
     });
     let finish = || {
-        let finished = room.run(&["run", &pipeline, "--once", "--output", "json"]);
+        let mut command = room.command(&["run", &pipeline, "--once", "--output", "json"]);
+        let finished = Started::new(command.stdin(Stdio::null())).wait_for(Duration::from_secs(600));
         assert!(finished.code <= 1, "{finished}\n{}", context());
         let summary = finished.json();
         common::assert_reconciled(&summary);

@@ -51,6 +51,7 @@ impl Files {
         let config = sources::file::Config { path: Template::literal(&self.folder.join(name).display().to_string()) };
         let ring = cloakroom_crypto::keyring_from_env_value(&"0123456789abcdef".repeat(4)).unwrap();
         let context = SourceContext {
+            pipeline: "test".to_owned(),
             policy: context("{}", Format::Parquet).policy,
             batch: BatchConfig { records: 1000, bytes: 1 << 20, wait_ms: 0 },
             retry: RetryConfig::default(),

@@ -22,6 +22,7 @@ fn context(format: Format) -> SourceContext {
     let policy = Policy::compile(&PolicyConfig { record, ..PolicyConfig::default() }, None).unwrap();
     let ring = cloakroom_crypto::keyring_from_env_value(&"0123456789abcdef".repeat(4)).unwrap();
     SourceContext {
+        pipeline: "test".to_owned(),
         policy: Arc::new(policy),
         batch: BatchConfig { records: 7, bytes: 1 << 20, wait_ms: 0 },
         retry: RetryConfig::default(),

@@ -10,6 +10,8 @@ use cloakroom_crypto::PseudonymKey;
 /// For building a source.
 #[derive(Clone)]
 pub struct SourceContext {
+    /// The pipeline's name: what several runs of it share is kept under it.
+    pub pipeline: String,
     /// The policy: format of records and limits.
     pub policy: Arc<Policy>,
     /// How many records travel together.

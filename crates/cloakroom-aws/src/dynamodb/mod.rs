@@ -17,7 +17,7 @@
 mod item;
 mod ledger;
 mod lookup;
-mod table;
+pub(crate) mod table;
 mod write;
 
 use std::error::Error;
@@ -305,7 +305,7 @@ impl Sink for DynamoSink {
 }
 
 /// The code of an answer, or nothing when there is none.
-fn code<E: ProvideErrorMetadata>(error: &SdkError<E, HttpResponse>) -> &str {
+pub(crate) fn code<E: ProvideErrorMetadata>(error: &SdkError<E, HttpResponse>) -> &str {
     error.code().unwrap_or_default()
 }
 
@@ -325,7 +325,7 @@ fn is_answered<E>(error: &SdkError<E, HttpResponse>) -> bool {
     }
 }
 
-fn failed<E: ProvideErrorMetadata + Error + 'static>(error: &SdkError<E, HttpResponse>) -> ConnectorError {
+pub(crate) fn failed<E: ProvideErrorMetadata + Error + 'static>(error: &SdkError<E, HttpResponse>) -> ConnectorError {
     failure(error, known)
 }
 

@@ -21,29 +21,29 @@ const LOOKS: usize = 240;
 
 /// What the key of a table is made of.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Schema {
-    pub(super) partition: KeyAttribute,
-    pub(super) sort: Option<KeyAttribute>,
+pub(crate) struct Schema {
+    pub(crate) partition: KeyAttribute,
+    pub(crate) sort: Option<KeyAttribute>,
 }
 
 /// One attribute of the key.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct KeyAttribute {
-    pub(super) name: String,
+pub(crate) struct KeyAttribute {
+    pub(crate) name: String,
     pub(super) kind: KeyType,
     pub(super) role: Role,
 }
 
 /// What an attribute is in the key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Role {
+pub(crate) enum Role {
     Partition,
     Sort,
 }
 
 /// The types of keys that records can have: they hold no bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum KeyType {
+pub(crate) enum KeyType {
     Text,
     Number,
 }
@@ -66,7 +66,7 @@ impl KeyType {
 }
 
 impl KeyAttribute {
-    pub(super) fn new(name: &str, kind: KeyType, role: Role) -> Self {
+    pub(crate) fn new(name: &str, kind: KeyType, role: Role) -> Self {
         Self { name: name.to_owned(), kind, role }
     }
 
@@ -99,8 +99,8 @@ impl KeyAttribute {
 }
 
 /// A table as DynamoDB describes it.
-pub(super) struct Table {
-    pub(super) schema: Schema,
+pub(crate) struct Table {
+    pub(crate) schema: Schema,
     on_demand: bool,
     status: TableStatus,
 }
@@ -116,7 +116,7 @@ impl Table {
 }
 
 /// The table, or `None` when there is none.
-pub(super) async fn describe(client: &Client, name: &str) -> Result<Option<Table>, ConnectorError> {
+pub(crate) async fn describe(client: &Client, name: &str) -> Result<Option<Table>, ConnectorError> {
     match client.describe_table().table_name(name).send().await {
         Ok(answer) => answer.table.ok_or_else(incomplete).and_then(|table| read(name, table)).map(Some),
         Err(error) if code(&error) == "ResourceNotFoundException" => Ok(None),
@@ -163,7 +163,7 @@ pub(super) fn missing(name: &str) -> ConnectorError {
 }
 
 /// Makes a table that is paid by request, and waits until it can be used. Another run may be faster.
-pub(super) async fn create(client: &Client, name: &str, schema: &Schema) -> Result<(), ConnectorError> {
+pub(crate) async fn create(client: &Client, name: &str, schema: &Schema) -> Result<(), ConnectorError> {
     let mut call = client.create_table().table_name(name).billing_mode(BillingMode::PayPerRequest);
     for attribute in std::iter::once(&schema.partition).chain(&schema.sort) {
         let (element, definition) = attribute.element()?;
@@ -177,7 +177,7 @@ pub(super) async fn create(client: &Client, name: &str, schema: &Schema) -> Resu
 }
 
 /// The table as soon as it can be used, or `None` when there is none.
-pub(super) async fn ready(client: &Client, name: &str) -> Result<Option<Table>, ConnectorError> {
+pub(crate) async fn ready(client: &Client, name: &str) -> Result<Option<Table>, ConnectorError> {
     for _ in 0..LOOKS {
         let Some(table) = describe(client, name).await? else { return Ok(None) };
         match &table.status {

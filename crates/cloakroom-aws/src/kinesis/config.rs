@@ -1,11 +1,14 @@
 //! What a pipeline file says about a stream.
 
+use std::time::Duration;
+
 use cloakroom_pipeline::config::Template;
 use cloakroom_pipeline::error::ConnectorError;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-/// A stream of Amazon Kinesis: each record, and each part of an aggregated one, is one record. One run reads all shards.
+/// A stream of Amazon Kinesis: each record, and each part of an aggregated one, is one record. One run reads all shards, or
+/// several share them by leases.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
@@ -25,6 +28,61 @@ pub struct Config {
     /// counted from zero), `partition_key` and `arrival_timestamp` (milliseconds since 1970). The policy treats it like any
     /// other member.
     pub metadata: Option<String>,
+    /// Several runs, also on several machines, share the shards: each reads those of which it holds the lease (default: one
+    /// run reads all).
+    pub leases: Option<Leases>,
+}
+
+/// A table of Amazon DynamoDB that holds a lease for each shard: who reads it.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Leases {
+    /// The table's name. It is made, paid by request, when it is not there. Several pipelines and streams may share it.
+    pub table: Template,
+    /// The region (default: as for the stream).
+    pub region: Option<Template>,
+    /// Another address of DynamoDB: a VPC endpoint, an emulator.
+    pub endpoint: Option<Template>,
+    /// The profile of credentials (default: `AWS_PROFILE`, else `default`).
+    pub profile: Option<Template>,
+    /// After so many seconds without a sign of life the shards of a worker are taken over, 2 to 3600 (default 30).
+    #[serde(default = "thirty")]
+    #[schemars(range(min = 2, max = 3600))]
+    pub duration_s: u32,
+    /// This worker's name, which no other has, and which it keeps when it is started again: then it takes up at once what it
+    /// held (default: a new one each time).
+    pub worker: Option<Template>,
+}
+
+fn thirty() -> u32 {
+    30
+}
+
+impl Leases {
+    pub(super) fn duration(&self) -> Duration {
+        Duration::from_secs(u64::from(self.duration_s))
+    }
+
+    /// What can be said without DynamoDB.
+    pub(super) fn check(&self) -> Result<(), ConnectorError> {
+        let wrong = |text: &str| Err(ConnectorError::configuration(format!("kinesis: `leases`: {text}")));
+        let table = self.table.resolve_plain()?;
+        let of_a_name = |byte: u8| byte.is_ascii_alphanumeric() || b"_.-:/".contains(&byte);
+        if !(3..=1024).contains(&table.len()) || !table.bytes().all(of_a_name) {
+            return wrong("`table` is a name of at least three letters, digits, `_`, `-` and `.`, or an ARN");
+        }
+        if !(2..=3600).contains(&self.duration_s) {
+            return wrong("`duration_s` is 2 to 3600");
+        }
+        if self.worker()?.is_some_and(|worker| worker.is_empty() || worker.len() > 200 || worker.contains('/')) {
+            return wrong("`worker` is a name of at most 200 bytes, without `/`");
+        }
+        Ok(())
+    }
+
+    pub(super) fn worker(&self) -> Result<Option<String>, ConnectorError> {
+        self.worker.as_ref().map(Template::resolve_plain).transpose()
+    }
 }
 
 /// Where to begin with a stream.

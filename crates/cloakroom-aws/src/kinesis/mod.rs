@@ -20,8 +20,29 @@
 //!
 //! # Several runs
 //!
-//! One run reads all shards. When another run moves a shard in the ledger, the shard is left to it; it is taken up again when
-//! the ledger did not move for a while.
+//! Without `leases`, one run reads all shards. When another run moves a shard in the ledger, the shard is left to it; it is taken
+//! up again when the ledger did not move for a while.
+//!
+//! ```yaml
+//! source:
+//!   kinesis: { stream: logins, leases: { table: cloakroom_leases } }
+//! ```
+//!
+//! With `leases`, each run is a worker that reads the shards whose leases it holds. Exactness does not hang on them: the ledger
+//! in the sink alone says what was delivered. So a lease that two workers believe to hold costs work that is done twice, and
+//! changes nothing in the sink.
+//!
+//! | what happens | what becomes of it |
+//! |---|---|
+//! | workers begin and end | each takes what is free, up to the number of shards by that of workers, rounded up; who holds two less than another asks that one for a shard, one at a time |
+//! | a shard is asked for | its worker reads no further, waits until what it has given out has outcomes, and hands it over; after the duration of a lease it is taken from it |
+//! | a worker ends, well or with an error | it gives its leases up at once |
+//! | a worker is killed, or hangs | its leases are taken when they did not move for their duration; every worker measures that by its own clock |
+//! | a worker with a name (`worker`) begins again | it takes up at once what it held |
+//! | the sink is slow | leases are renewed by a task of its own |
+//! | a shard is read to its end | its lease is given up, and the others ask the ledger: then its children are free |
+//! | the table cannot be reached | shards are read on; after `retry.give_up_after_s` it is an error. A time without looking counts for nobody's end |
+//! | `--once` | a run ends when each shard was read to its newest record, or is held by another worker that is alive: that one answers for it. If it dies, the next run reads the rest |
 //!
 //! # Files
 //!
@@ -30,15 +51,18 @@
 //! * `reading`: one shard, on a task of its own
 //! * `records`: what it brings, in batches; over `aggregate`: records that the Kinesis Producer Library packed into one
 //! * `shards`: which shards may be read now
+//! * `leases`: who reads which shard; over `sharing`: what that means for this run
 //! * `position`: a place in a shard as text
 
 mod aggregate;
 mod calls;
 mod config;
+mod leases;
 mod position;
 mod reading;
 mod records;
 mod shards;
+mod sharing;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
@@ -61,11 +85,14 @@ use position::Position;
 use reading::{Reading, Told, What};
 use records::{Cutter, Shape};
 use shards::{END, Shard, readable};
+use sharing::Sharing;
 
 /// How often the shards are listed, besides when one was read to its end.
 const LIST: Duration = Duration::from_secs(30);
 /// How long a shard is left to another run before the ledger is asked again.
 const REST: Duration = Duration::from_secs(30);
+/// How soon they are listed when children are missing.
+const SOON: Duration = Duration::from_secs(1);
 /// Shards that may hold an answer, of at most 10 MiB, at the same time.
 const ROOM: usize = 8;
 
@@ -86,6 +113,9 @@ pub fn build(config: &Config, context: &SourceContext) -> Result<Box<dyn Source>
     };
     if config.metadata.as_deref() == Some("") {
         return Err(ConnectorError::configuration("kinesis: `metadata` is the name of a member"));
+    }
+    if let Some(leases) = &config.leases {
+        leases.check()?;
     }
     let shape = Shape { make, metadata: config.metadata.as_deref().map(CompactString::new), batch: context.batch };
     let (tell, told) = mpsc::channel(1);
@@ -109,6 +139,7 @@ pub fn build(config: &Config, context: &SourceContext) -> Result<Box<dyn Source>
         tell,
         told,
         next: 0,
+        sharing: None,
         ended: false,
     }))
 }
@@ -168,6 +199,8 @@ struct KinesisSource {
     tell: mpsc::Sender<Told>,
     told: mpsc::Receiver<Told>,
     next: u64,
+    /// Where the shards are shared with other runs.
+    sharing: Option<Sharing>,
     ended: bool,
 }
 
@@ -215,16 +248,25 @@ impl KinesisSource {
                 continue;
             }
             let position = ask(ledger, &self.partition(&id)?, self.context.retry).await?;
-            if let Some(resting) = self.resting.get_mut(&id) {
+            if let Some(resting) = self.resting.get(&id) {
                 // The other run is at it.
                 let has_moved = resting.seen.as_ref() != Some(&position);
                 if has_moved && position.as_deref() != Some(END) {
-                    *resting = Resting { until: Instant::now() + REST, seen: Some(position) };
+                    let seen = Some(position);
+                    let until = Instant::now() + self.rest();
+                    self.resting.insert(id, Resting { until, seen });
                     continue;
                 }
                 self.resting.remove(&id);
             }
             if let Some(position) = position {
+                if position == END
+                    && self.sharing.is_some()
+                    && !self.shards.iter().any(|shard| shard.parents.contains(&id))
+                {
+                    // Another worker ended it: its children are to be known.
+                    self.list_at = self.list_at.min(Instant::now() + SOON);
+                }
                 self.positions.insert(id.clone(), position);
             }
             self.asked.insert(id);
@@ -266,6 +308,7 @@ impl KinesisSource {
                 && !self.resting.contains_key(id)
                 && !self.over.contains(id)
                 && !self.is_given(id)
+                && self.may_read(id)
         };
         let readable = readable(&self.shards, &self.positions);
         let ids: Vec<String> = readable.into_iter().filter(|id| may_begin(id)).map(str::to_owned).collect();
@@ -326,7 +369,7 @@ impl KinesisSource {
     /// later.
     fn is_over(&self) -> bool {
         let opens_others = |given: &Given| given.shard.is_none() || given.position == END;
-        self.context.once && self.working.is_empty() && !self.given.iter().any(opens_others)
+        self.context.once && self.working.is_empty() && !self.given.iter().any(opens_others) && self.is_shared_out()
     }
 }
 
@@ -337,7 +380,7 @@ impl Source for KinesisSource {
         let listed = stream.list().await.map_err(|error| error.context("kinesis"))?;
         self.listed(listed);
         self.stream = Some(stream);
-        Ok(())
+        self.share().await.map_err(|error| error.context("kinesis: leases"))
     }
 
     async fn next_batch(&mut self, ledger: &mut dyn Ledger) -> Result<Option<Batch>, ConnectorError> {
@@ -345,10 +388,12 @@ impl Source for KinesisSource {
             if self.list_at <= Instant::now() {
                 self.list().await.map_err(|error| error.context("kinesis"))?;
             }
+            self.heed();
             self.learn(ledger).await?;
             if let Some(batch) = self.find_start(ledger).await? {
                 return Ok(Some(batch));
             }
+            self.wish();
             self.begin()?;
             if self.is_over() {
                 self.ended = true;
@@ -369,6 +414,7 @@ impl Source for KinesisSource {
                         return Err(ConnectorError::new(ErrorKind::Internal, "kinesis: a task that reads a shard failed"));
                     }
                 }
+                changed = sharing::changed(&mut self.sharing) => changed.map_err(|error| error.context("kinesis"))?,
                 // Not at once again: a shard that rests may still wait for its outcomes.
                 () = sleep_until(wake.max(Instant::now() + Duration::from_millis(100))) => {}
             }
@@ -413,6 +459,10 @@ impl Source for KinesisSource {
         }
         self.asked.remove(&*shard);
         self.positions.remove(&*shard);
+        if self.sharing.is_some() {
+            self.yield_shared(&shard);
+            return Ok(true);
+        }
         match self.context.once {
             true => _ = self.over.insert(shard.to_string()),
             false => {
@@ -428,11 +478,19 @@ impl Source for KinesisSource {
         self.working.clear();
         // Tasks that wait for somebody to take a batch end by this.
         self.tasks.shutdown().await;
+        if let Some(sharing) = self.sharing.take() {
+            sharing.close().await;
+        }
         Ok(())
     }
 
     async fn check(&mut self) -> Result<String, ConnectorError> {
         let stream = Stream::connect(&self.config).await.map_err(|error| error.context("kinesis"))?;
-        stream.describe().await.map_err(|error| error.context("kinesis"))
+        let said = stream.describe().await.map_err(|error| error.context("kinesis"))?;
+        let in_leases = |error: ConnectorError| error.context("kinesis: leases");
+        match sharing::table(&self.config, &self.context.pipeline).await.map_err(in_leases)? {
+            Some(table) => Ok(format!("{said}; {}", table.describe().await.map_err(in_leases)?)),
+            None => Ok(said),
+        }
     }
 }

@@ -68,6 +68,7 @@ async fn open_lines(jsonl: &str, batch: BatchConfig) -> Result<(Box<dyn Source>,
     let fingerprint = ring.fingerprint_key("source").map_err(ConnectorError::from)?;
     let limits = policy.limits();
     let context = SourceContext {
+        pipeline: "reveal".to_owned(),
         policy: Arc::new(policy),
         batch,
         retry: RetryConfig::default(),

@@ -132,6 +132,7 @@ pub fn config(yaml: &str) -> Config {
 
 pub fn context() -> SourceContext {
     SourceContext {
+        pipeline: "test".to_owned(),
         policy: Arc::new(Policy::compile(&PolicyConfig::default(), None).unwrap()),
         batch: BatchConfig { records: 5, bytes: 1024 * 1024, wait_ms: 0 },
         retry: RetryConfig { base_ms: 1, max_ms: 10, give_up_after_s: 10 },
