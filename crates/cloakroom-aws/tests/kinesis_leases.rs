@@ -92,7 +92,10 @@ impl Worker {
 }
 
 async fn work(mut source: Box<dyn Source>, mut to: Connection, lag: Duration, stop: CancellationToken) {
-    source.open(&mut to).await.unwrap();
+    while let Err(error) = source.open(&mut to).await {
+        assert!(error.kind.is_transient(), "{error}");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
     let (mut given, mut ended) = (VecDeque::<Batch>::new(), false);
     loop {
         let may_take = !ended && !stop.is_cancelled() && given.len() < 3;

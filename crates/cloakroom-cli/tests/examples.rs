@@ -10,7 +10,7 @@ use common::{Room, root};
 use serde_json::Value;
 
 /// Examples that a program without the feature `aws` does not load.
-const NEED_AWS: &[&str] = &["logins-sqs.yaml", "user-data.yaml"];
+const NEED_AWS: &[&str] = &["logins-kinesis.yaml", "logins-sqs.yaml", "user-data.yaml"];
 
 /// All of `examples/`, with their content as the schema sees it.
 fn examples() -> Vec<(PathBuf, Value)> {

@@ -1,7 +1,7 @@
 //! The whole way of a stream under everything that goes wrong: logins put into Kinesis (LocalStack) while the program reads
 //! them into PostgreSQL, through proxies that drop, cut, delay, double and refuse; shards are split and merged meanwhile, and
 //! the program is killed at random. In the end every login is one row or one dead letter, and those of a partition key stand
-//! in their order.
+//! in their order. Once one program reads the stream, and once two share it by leases (DynamoDB Local).
 //!
 //! `CLOAKROOM_TEST_SOAK=50000` says how many records there are (default 2,000), `CLOAKROOM_TEST_SOAK_KILLS=10` how often a
 //! program is killed (default 3), `CLOAKROOM_TEST_FAULT_SEED` repeats a run that failed.
@@ -20,7 +20,7 @@ mod common;
 #[path = "protected_keys/server.rs"]
 mod server;
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::process::Stdio;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -250,10 +250,18 @@ fn before_postgres(schema: &Schema) -> FaultProxy {
     FaultProxy::tcp(&schema.url, plan.delay(0.1, Duration::ZERO..Duration::from_millis(200)))
 }
 
-fn before_kinesis() -> FaultProxy {
+fn faults() -> Plan {
     let pauses = Duration::from_millis(1)..Duration::from_millis(200);
-    let plan = Plan::new(seed()).drop(0.02).cut(0.02).duplicate(0.02).status(0.03).delay(0.1, pauses);
-    FaultProxy::http(&localstack(), plan)
+    Plan::new(seed()).drop(0.02).cut(0.02).duplicate(0.02).status(0.03).delay(0.1, pauses)
+}
+
+fn before_kinesis() -> FaultProxy {
+    FaultProxy::http(&localstack(), faults())
+}
+
+fn before_leases() -> FaultProxy {
+    let url = std::env::var("CLOAKROOM_TEST_DYNAMODB_URL");
+    FaultProxy::http(&url.expect("CLOAKROOM_TEST_DYNAMODB_URL; run the tests with `make test`"), faults())
 }
 
 fn pipeline(room: &Room, stream: &Stream, kinesis: &FaultProxy, postgres: &FaultProxy, more: &str) -> String {
@@ -311,15 +319,25 @@ fn assert_complete(room: &Room, pipeline: &str, schema: &Schema, logins: &Logins
     ["received", "delivered", "duplicate", "dead"].map(|name| count(&account["counts"], name))
 }
 
-#[test]
-fn a_stream_into_postgresql() {
-    let Some(stream) = Stream::new("one", 2) else { return };
+/// Puts logins while workers read them, one of which is killed again and again; then reads what is left.
+fn soak(name: &str, workers: usize) {
+    let Some(stream) = Stream::new(name, 2) else { return };
     let (records, kills) = (number("CLOAKROOM_TEST_SOAK", 2_000), number("CLOAKROOM_TEST_SOAK_KILLS", 3));
     let (room, schema) = (Room::new(), table());
     let logins = Logins::new(&room, records);
     let (kinesis, postgres) = (before_kinesis(), before_postgres(&schema));
-    let pipeline = pipeline(&room, &stream, &kinesis, &postgres, "");
-    let context = || format!("{}\n{}", kinesis.describe(), postgres.describe());
+    // Where one alone reads the stream, this is a proxy that nobody asks.
+    let leases = before_leases();
+    let more = match workers {
+        1 => String::new(),
+        _ => format!(
+            ", leases: {{ table: soak-leases-{}, endpoint: '{}', duration_s: 3 }}",
+            std::process::id(),
+            leases.url()
+        ),
+    };
+    let pipeline = pipeline(&room, &stream, &kinesis, &postgres, &more);
+    let context = || format!("{}\n{}\n{}", kinesis.describe(), leases.describe(), postgres.describe());
     let began = Instant::now();
     let takes = Duration::from_millis(1_800) * u32::try_from(kills).unwrap();
     let done = AtomicUsize::new(0);
@@ -327,13 +345,25 @@ fn a_stream_into_postgresql() {
         scope.spawn(|| logins.put(&stream, takes, &done));
         // Whoever kills at random moments must be able to do it again.
         let mut random = Random(seed());
+        let mut running: VecDeque<Started> = (1..workers).map(|_| start(&room, &pipeline)).collect();
         for kill in 0..kills {
             logins.wait(&done, kill, kills);
-            let run = start(&room, &pipeline);
-            std::thread::sleep(Duration::from_millis(700 + random.below(2_500)));
-            run.signal("KILL");
-            let ended = run.wait();
+            let (before, started) = (schema.count("SELECT count(*) FROM logins"), Instant::now());
+            running.push_back(start(&room, &pipeline));
+            while started.elapsed() < Duration::from_secs(8) && schema.count("SELECT count(*) FROM logins") == before {
+                std::thread::sleep(Duration::from_millis(50));
+            }
+            std::thread::sleep(Duration::from_millis(random.below(2_000)));
+            let oldest = running.pop_front().unwrap();
+            oldest.signal("KILL");
+            let ended = oldest.wait();
             assert_eq!(ended.code, -1, "run {kill} ended before it was killed: {ended}\n{}", context());
+        }
+        for run in running {
+            run.signal("TERM");
+            let ended = run.wait();
+            assert!(ended.code <= 1, "{ended}\n{}", context());
+            common::assert_reconciled(&ended.json());
         }
     });
     let finish = || {
@@ -348,13 +378,22 @@ fn a_stream_into_postgresql() {
     let again = finish();
     assert_eq!(count(&again, "received"), 0, "everything was there: {last} {again}");
     let counts = assert_complete(&room, &pipeline, &schema, &logins, &context());
-    let faults = (kinesis.injected().total(), postgres.injected().total());
-    assert!(faults.0 > 0, "nothing went wrong");
+    let faults = [&kinesis, &leases, &postgres].map(|proxy| proxy.injected().total());
+    assert!(faults[0] > 0 && (faults[1] > 0) == (workers > 1), "nothing went wrong\n{}", context());
     println!(
-        "{records} records, {kills} kills, {} faults before Kinesis and {} before PostgreSQL, {:.0} s; received, delivered, \
-         duplicate, dead as counted: {counts:?}",
-        faults.0,
-        faults.1,
-        began.elapsed().as_secs_f64()
+        "{workers} at once: {records} records, {kills} kills, faults before Kinesis, DynamoDB and PostgreSQL: {faults:?}, \
+         {:.0} s; received, delivered, duplicate, dead as counted: {counts:?}; in the last run {}",
+        began.elapsed().as_secs_f64(),
+        count(&last, "received")
     );
+}
+
+#[test]
+fn a_stream_into_postgresql() {
+    soak("one", 1);
+}
+
+#[test]
+fn a_stream_that_two_workers_share_into_postgresql() {
+    soak("two", 2);
 }

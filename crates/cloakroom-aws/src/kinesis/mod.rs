@@ -42,7 +42,7 @@
 //! | the sink is slow | leases are renewed by a task of its own |
 //! | a shard is read to its end | its lease is given up, and the others ask the ledger: then its children are free |
 //! | the table cannot be reached | shards are read on; after `retry.give_up_after_s` it is an error. A time without looking counts for nobody's end |
-//! | `--once` | a run ends when each shard was read to its newest record, or is held by another worker that is alive: that one answers for it. If it dies, the next run reads the rest |
+//! | `--once` | a run ends when each shard was read to its newest record, or is held by another worker that was seen to renew a lease: that one answers for it. If it dies, the next run reads the rest |
 //!
 //! # Files
 //!

@@ -137,10 +137,15 @@ impl KinesisSource {
         sharing.leases.wish(Wish { wanted, listed, release });
     }
 
-    /// True when every shard that may be read was read to its newest record, or is held by another worker that is alive.
+    /// True when every shard that may be read was read to its newest record, or is held by another worker that was seen to be
+    /// alive: what one holds that was killed just now looks the same, until it does not move.
     pub(super) fn is_shared_out(&self) -> bool {
         let Some(sharing) = &self.sharing else { return true };
-        let is_done = |shard: &str| self.over.contains(shard) || sharing.is_held_by_other(shard);
+        let is_answered_for = |shard: &str| {
+            sharing.is_held_by_other(shard)
+                && sharing.view.owners.get(shard).is_some_and(|owner| sharing.view.alive.contains(owner))
+        };
+        let is_done = |shard: &str| self.over.contains(shard) || is_answered_for(shard);
         sharing.view.is_settled
             && sharing.leases.is_current(&sharing.view)
             && readable(&self.shards, &self.positions).into_iter().all(is_done)

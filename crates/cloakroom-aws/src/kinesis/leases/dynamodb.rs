@@ -9,7 +9,9 @@ use async_trait::async_trait;
 use aws_config::retry::RetryConfig;
 use aws_config::timeout::TimeoutConfig;
 use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_dynamodb::types::AttributeValue;
+use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use cloakroom_pipeline::error::{ConnectorError, ErrorKind};
 
 use super::{Lease, Store};
@@ -88,6 +90,14 @@ impl Table {
         }
     }
 
+    /// What a failed call means. Whoever does not know then whether a lease was written is told by the next look.
+    fn failed<E>(&self, error: &SdkError<E, HttpResponse>) -> ConnectorError
+    where
+        E: ProvideErrorMetadata + std::error::Error + 'static,
+    {
+        failed(error).context(format!("table {}", self.name))
+    }
+
     fn strange(&self) -> ConnectorError {
         ConnectorError::new(ErrorKind::Corrupt, format!("an item of table {} is no lease", self.name))
     }
@@ -126,7 +136,7 @@ impl Store for Table {
                 .expression_attribute_names("#stream", STREAM)
                 .expression_attribute_values(":stream", text(&self.stream))
                 .set_exclusive_start_key(from.take());
-            let answer = call.send().await.map_err(|error| failed(&error).context(format!("table {}", self.name)))?;
+            let answer = call.send().await.map_err(|error| self.failed(&error))?;
             for item in answer.items() {
                 let text = |name: &str| item.get(name).and_then(|value| value.as_s().ok()).cloned();
                 let counter = item.get(COUNTER).and_then(|value| value.as_n().ok()?.parse().ok());
@@ -170,7 +180,7 @@ impl Store for Table {
         match call.send().await {
             Ok(_) => Ok(true),
             Err(error) if code(&error) == "ConditionalCheckFailedException" => Ok(false),
-            Err(error) => Err(failed(&error).context(format!("table {}", self.name))),
+            Err(error) => Err(self.failed(&error)),
         }
     }
 
@@ -187,7 +197,7 @@ impl Store for Table {
         match call.send().await {
             Ok(_) => Ok(()),
             Err(error) if code(&error) == "ConditionalCheckFailedException" => Ok(()),
-            Err(error) => Err(failed(&error).context(format!("table {}", self.name))),
+            Err(error) => Err(self.failed(&error)),
         }
     }
 }

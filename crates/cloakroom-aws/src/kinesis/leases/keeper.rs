@@ -42,6 +42,8 @@ pub(super) struct Keeper {
     wish: watch::Receiver<(u64, Wish)>,
     view: watch::Sender<View>,
     seen: BTreeMap<String, Seen>,
+    /// Other workers that renewed a lease while this one looked.
+    alive: BTreeSet<String>,
     /// When the leases were last looked at.
     looked: Instant,
     /// When leases of this worker were last renewed.
@@ -68,6 +70,7 @@ impl Keeper {
             wish,
             view,
             seen: BTreeMap::new(),
+            alive: BTreeSet::new(),
             looked: Instant::now(),
             renewed: BTreeMap::new(),
             free: BTreeMap::new(),
@@ -142,10 +145,22 @@ impl Keeper {
         }
         let mut before = std::mem::take(&mut self.seen);
         for lease in leases {
-            let known = before.remove(&lease.shard).filter(|known| !was_away && known.lease == lease);
+            let known = before.remove(&lease.shard);
+            // Whoever asks for a lease moves it too.
+            let is_renewed = |known: &Seen| {
+                let Lease { counter, owner, wanted_by, .. } = &known.lease;
+                *counter < lease.counter && *owner == lease.owner && *wanted_by == lease.wanted_by
+            };
+            if let (Some(owner), true) = (&lease.owner, known.as_ref().is_some_and(is_renewed)) {
+                self.alive.insert(owner.clone());
+            }
+            let known = known.filter(|known| !was_away && known.lease == lease);
             let since = known.map_or(now, |known| known.since);
             self.seen.insert(lease.shard.clone(), Seen { lease, since });
         }
+        let seen = self.seen.values().filter_map(|seen| seen.lease.owner.as_ref());
+        let owners: BTreeSet<&String> = seen.collect();
+        self.alive.retain(|worker| owners.contains(worker));
         self.renewed.retain(|shard, _| {
             self.seen.get(shard).is_some_and(|seen| seen.lease.owner.as_deref() == Some(self.me.as_str()))
         });
@@ -169,10 +184,12 @@ impl Keeper {
     fn tell(&self, number: u64, is_settled: bool) {
         let mine = self.seen.values().filter(|seen| self.is_mine(&seen.lease));
         let asked_for = mine.filter(|seen| seen.lease.wanted_by.is_some()).map(|seen| seen.lease.shard.clone());
-        let view = View { wish: number, owners: self.owners(), asked_for: asked_for.collect(), is_settled };
+        let (owners, alive) = (self.owners(), self.alive.clone());
+        let view = View { wish: number, owners, alive, asked_for: asked_for.collect(), is_settled };
         self.view.send_if_modified(|last| {
             let is_new = (last.wish, last.is_settled) != (view.wish, view.is_settled)
                 || last.owners != view.owners
+                || last.alive != view.alive
                 || last.asked_for != view.asked_for;
             if is_new {
                 *last = view;

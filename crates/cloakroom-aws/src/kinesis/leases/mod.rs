@@ -81,6 +81,8 @@ pub(super) struct View {
     pub(super) wish: u64,
     /// The owner of each lease that is alive.
     pub(super) owners: BTreeMap<String, String>,
+    /// Workers that were seen to be alive: a lease of theirs moved since this one began to look.
+    pub(super) alive: BTreeSet<String>,
     /// Leases of this worker that another one asks for.
     pub(super) asked_for: BTreeSet<String>,
     /// Nothing is free, and no lease is on its way to this worker.
