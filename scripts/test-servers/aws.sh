@@ -82,7 +82,8 @@ localstack_bring() {
 localstack_command() {
     # What it downloads stays; the state of Kinesis does not.
     COMMAND=(env -u AWS_CA_BUNDLE "PYTHONPATH=$STATE/localstack/packages" OVERRIDE_IN_DOCKER=0
-        "FILESYSTEM_ROOT=$STATE/localstack/files" KINESIS_PERSISTENCE=0 "GATEWAY_LISTEN=127.0.0.1:$2" "LOCALSTACK_HOST=127.0.0.1:$2"
+        "FILESYSTEM_ROOT=$STATE/localstack/files" KINESIS_PERSISTENCE=0 KINESIS_SHARD_LIMIT=10000
+        "GATEWAY_LISTEN=127.0.0.1:$2" "LOCALSTACK_HOST=127.0.0.1:$2"
         SQS_ENDPOINT_STRATEGY=off DISABLE_EVENTS=1 SKIP_SSL_CERT_DOWNLOAD=1 "NODE_OPTIONS=--require=$ROOT/scripts/test-servers/loopback.js"
         "$(localstack_python)" -X "instance=$(run_dir localstack "$1")" "$ROOT/scripts/test-servers/loopback.py")
 }

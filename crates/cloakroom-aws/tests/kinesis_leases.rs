@@ -414,6 +414,14 @@ async fn runs_that_are_to_end_do_when_all_is_read_or_held_by_another() {
     world.until_rows(160).await;
     c.close().await;
     world.check(0..160);
+    // What is held by one that was killed just now is waited for.
+    let e = world.start("e", json!({}));
+    world.until_held(&[("e", 4)]).await;
+    e.die().await;
+    world.stream.put(160..200).await;
+    let f = once("f");
+    tokio::time::timeout(Duration::from_secs(60), f.task).await.expect("it ends").unwrap();
+    world.check(0..200);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -214,7 +214,9 @@ impl Logins {
     /// Waits until a share of them is put.
     fn wait(&self, done: &AtomicUsize, part: u64, of: u64) {
         let enough = self.groups.len() * usize::try_from(part).unwrap() / usize::try_from(of).unwrap();
+        let began = Instant::now();
         while done.load(Ordering::Relaxed) < enough {
+            assert!(began.elapsed() < Duration::from_secs(600), "the records are not put");
             std::thread::sleep(Duration::from_millis(20));
         }
     }
