@@ -2,6 +2,7 @@
 //! leases. What the sink's ledger does is done by [`Sink`].
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr, missing_docs)]
 
+mod common;
 mod kinesis_stream;
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
@@ -22,7 +23,8 @@ use cloakroom_pipeline::error::{ConnectorError, ErrorKind};
 use cloakroom_pipeline::retry::RetryConfig;
 use cloakroom_pipeline::sink::Ledger;
 use cloakroom_pipeline::source::{Batch, Outcome, Progress, Source};
-use kinesis_stream::{Stream, check_order, context, records, sdk};
+use common::sdk;
+use kinesis_stream::{Stream, check_order, context, records};
 use serde_json::{Value, json};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;

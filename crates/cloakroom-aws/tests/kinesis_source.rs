@@ -1,6 +1,7 @@
 //! The Kinesis source on a real server: LocalStack.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr, missing_docs)]
 
+mod common;
 mod kinesis_stream;
 
 use std::time::Duration;
@@ -12,7 +13,8 @@ use cloakroom_pipeline::context::SourceContext;
 use cloakroom_pipeline::contract::{self, MemoryLedger};
 use cloakroom_pipeline::error::ErrorKind;
 use cloakroom_pipeline::source::{Batch, Outcome, Progress, Source};
-use kinesis_stream::{Stream, address, check_order, context, records, text};
+use common::address;
+use kinesis_stream::{Stream, check_order, context, records, text};
 use serde_json::{Value, json};
 
 /// Takes everything, as the run loop does: outcomes for each batch, and the ledger moves with it.

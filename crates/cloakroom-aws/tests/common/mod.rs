@@ -1,4 +1,5 @@
 //! LocalStack, where it can be had.
+#![allow(dead_code, reason = "each test file uses its part")]
 
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_credential_types::Credentials;
@@ -17,12 +18,16 @@ pub(crate) async fn localstack() -> Option<SdkConfig> {
         );
         return None;
     }
-    let config = aws_config::defaults(BehaviorVersion::latest())
+    Some(sdk(&address()).await)
+}
+
+/// What the client of any service of an emulator is made of.
+pub(crate) async fn sdk(address: &str) -> SdkConfig {
+    aws_config::defaults(BehaviorVersion::latest())
         .region(Region::from_static("us-east-1"))
         .credentials_provider(Credentials::new("test", "test", None, None, "test"))
-        .endpoint_url(address())
+        .endpoint_url(address)
         .http_client(aws_smithy_http_client::Builder::new().build_http())
         .load()
-        .await;
-    Some(config)
+        .await
 }

@@ -6,8 +6,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use aws_config::{BehaviorVersion, Region, SdkConfig};
-use aws_credential_types::Credentials;
 use aws_sdk_kinesis::Client;
 use aws_sdk_kinesis::primitives::Blob;
 use aws_sdk_kinesis::types::{PutRecordsRequestEntry, Shard, StreamStatus};
@@ -21,20 +19,7 @@ use cloakroom_pipeline::retry::RetryConfig;
 use cloakroom_pipeline::source::{Batch, Source};
 use serde_json::{Value, json};
 
-pub(crate) fn address() -> String {
-    std::env::var("CLOAKROOM_TEST_LOCALSTACK_URL").unwrap_or_default()
-}
-
-/// What a client of an emulator is made of.
-pub(crate) async fn sdk(address: &str) -> SdkConfig {
-    aws_config::defaults(BehaviorVersion::latest())
-        .region(Region::from_static("us-east-1"))
-        .credentials_provider(Credentials::new("test", "test", None, None, "test"))
-        .endpoint_url(address)
-        .http_client(aws_smithy_http_client::Builder::new().build_http())
-        .load()
-        .await
-}
+use crate::common::{address, localstack};
 
 /// A stream of the test's own.
 pub(crate) struct Stream {
@@ -43,17 +28,12 @@ pub(crate) struct Stream {
 }
 
 impl Stream {
-    /// `None` where there is no LocalStack: it needs a Python that not every machine has.
+    /// `None` where there is no LocalStack.
     pub(crate) async fn new(shards: i32) -> Option<Self> {
-        if address().is_empty() {
-            eprintln!(
-                "not run: CLOAKROOM_TEST_LOCALSTACK_URL; run the tests with `make test`, which need Python 3.13 for it"
-            );
-            return None;
-        }
+        let sdk = localstack().await?;
         static NUMBER: AtomicU32 = AtomicU32::new(0);
         let name = format!("test-{}-{}", std::process::id(), NUMBER.fetch_add(1, Ordering::Relaxed));
-        let stream = Self { client: Client::new(&sdk(&address()).await), name };
+        let stream = Self { client: Client::new(&sdk), name };
         stream.client.create_stream().stream_name(&stream.name).shard_count(shards).send().await.unwrap();
         stream.ready().await;
         Some(stream)
