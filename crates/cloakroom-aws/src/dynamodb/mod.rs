@@ -326,11 +326,7 @@ fn is_answered<E>(error: &SdkError<E, HttpResponse>) -> bool {
 }
 
 pub(crate) fn failed<E: ProvideErrorMetadata + Error + 'static>(error: &SdkError<E, HttpResponse>) -> ConnectorError {
-    match error {
-        // Writes are made by a client that does not try again by itself.
-        SdkError::ResponseError(_) => ConnectorError::unavailable("the answer of DynamoDB broke off"),
-        error => failure(error, known),
-    }
+    failure(error, known)
 }
 
 /// The codes of DynamoDB
