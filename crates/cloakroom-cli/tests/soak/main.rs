@@ -1,9 +1,9 @@
-//! The whole way under everything that goes wrong: messages of a queue into PostgreSQL, DynamoDB and Elasticsearch, and
-//! objects of a bucket into PostgreSQL, through proxies that drop, cut, delay, double and refuse, while the program is killed
+//! The whole way under everything that goes wrong: messages of a queue into PostgreSQL, DynamoDB and Elasticsearch, objects of
+//! a bucket and records of a stream into PostgreSQL, through proxies that drop, cut, delay, double and refuse, while the program is killed
 //! at random. In the end every record is once at the sink or in a dead letter, and the queue is empty.
 //!
 //! `CLOAKROOM_TEST_SOAK=200000` says how many records there are (default 2,000), `CLOAKROOM_TEST_SOAK_KILLS=20` how often the
-//! program is killed (default 4), `CLOAKROOM_TEST_SOAK_OBJECT_MB=2048` how large one object is (default 16),
+//! program is killed (default 3 or 4), `CLOAKROOM_TEST_SOAK_OBJECT_MB=2048` how large one object is (default 16),
 //! `CLOAKROOM_TEST_FAULT_SEED` repeats a run that failed.
 #![cfg(feature = "aws")]
 #![allow(
@@ -22,6 +22,7 @@ mod queue;
 #[allow(dead_code)] // a server, which is not needed here
 #[path = "../protected_keys/server.rs"]
 mod server;
+mod stream;
 mod targets;
 
 use std::collections::BTreeMap;
@@ -39,6 +40,17 @@ fn number(variable: &str, default: u64) -> u64 {
 
 fn address(variable: &str) -> String {
     std::env::var(variable).unwrap_or_else(|_| panic!("{variable}; run the tests with `make test`"))
+}
+
+/// LocalStack's address; `None` where there is none: it needs a Python that not every machine has.
+fn localstack() -> Option<String> {
+    let url = std::env::var("CLOAKROOM_TEST_LOCALSTACK_URL").unwrap_or_default();
+    if url.is_empty() {
+        eprintln!(
+            "not run: CLOAKROOM_TEST_LOCALSTACK_URL; run the tests with `make test`, which need Python 3.13 for it"
+        );
+    }
+    Some(url).filter(|url| !url.is_empty())
 }
 
 /// One request to a server of this machine.

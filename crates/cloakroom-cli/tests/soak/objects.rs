@@ -12,7 +12,7 @@ use serde_json::json;
 
 use crate::common::{Room, Schema, count};
 use crate::server::{Request, send};
-use crate::{accounts, faults, finish, kill, left, number, sqs};
+use crate::{accounts, faults, finish, kill, left, localstack, number, sqs};
 
 /// One of so many records lacks what the policy requires.
 const WRONG: u64 = 1_000;
@@ -46,13 +46,7 @@ fn put(url: &str, path: &str, body: Vec<u8>) {
 
 #[test]
 fn objects_into_postgresql() {
-    let url = std::env::var("CLOAKROOM_TEST_LOCALSTACK_URL").unwrap_or_default();
-    if url.is_empty() {
-        eprintln!(
-            "not run: CLOAKROOM_TEST_LOCALSTACK_URL; run the tests with `make test`, which need Python 3.13 for it"
-        );
-        return;
-    }
+    let Some(url) = localstack() else { return };
     let (records, kills) = (number("CLOAKROOM_TEST_SOAK", 2_000), number("CLOAKROOM_TEST_SOAK_KILLS", 4));
     let large = number("CLOAKROOM_TEST_SOAK_OBJECT_MB", 16) * (1 << 20) / 200;
     let bucket = format!("soak-{}", std::process::id());

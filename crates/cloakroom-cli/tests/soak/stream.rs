@@ -1,24 +1,6 @@
-//! The whole way of a stream under everything that goes wrong: logins put into Kinesis (LocalStack) while the program reads
-//! them into PostgreSQL, through proxies that drop, cut, delay, double and refuse; shards are split and merged meanwhile, and
-//! the program is killed at random. In the end every login is one row or one dead letter, and those of a partition key stand
-//! in their order. Once one program reads the stream, and once two share it by leases (DynamoDB Local).
-//!
-//! `CLOAKROOM_TEST_SOAK=50000` says how many records there are (default 2,000), `CLOAKROOM_TEST_SOAK_KILLS=10` how often a
-//! program is killed (default 3), `CLOAKROOM_TEST_FAULT_SEED` repeats a run that failed.
-#![cfg(feature = "aws")]
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::print_stdout,
-    clippy::print_stderr,
-    missing_docs
-)]
-
-mod common;
-#[allow(dead_code)] // a server, which is not needed here
-#[path = "protected_keys/server.rs"]
-mod server;
+//! A stream of Kinesis (LocalStack): logins are put while the program reads them into PostgreSQL, and shards are split and
+//! merged meanwhile. In the end those of a partition key stand in their order. Once one program reads the stream, and once two
+//! share it by leases (DynamoDB Local).
 
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::process::Stdio;
@@ -28,21 +10,14 @@ use std::time::{Duration, Instant};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use cloakroom_faults::{FaultProxy, Plan, seed};
-use common::{Room, Schema, Started, count};
 use md5::{Digest as _, Md5};
 use serde_json::{Value, json};
-use server::{Request, send};
+
+use crate::common::{self, Room, Schema, Started, count};
+use crate::{accounts, address, ask, faults, localstack, number};
 
 /// Partition keys: enough that every shard has some.
 const KEYS: usize = 16;
-
-fn number(variable: &str, default: u64) -> u64 {
-    std::env::var(variable).map_or(default, |text| text.parse().expect("a number"))
-}
-
-fn localstack() -> String {
-    std::env::var("CLOAKROOM_TEST_LOCALSTACK_URL").unwrap_or_default()
-}
 
 /// A number that depends on the seed alone.
 struct Random(u64);
@@ -55,38 +30,24 @@ impl Random {
 }
 
 /// A stream of the test's own.
-struct Stream(String);
+struct Stream {
+    name: String,
+    /// LocalStack's address.
+    url: String,
+}
 
 impl Stream {
     /// `None` where there is no LocalStack: it needs a Python that not every machine has.
     fn new(name: &str, shards: u32) -> Option<Self> {
-        if localstack().is_empty() {
-            eprintln!(
-                "not run: CLOAKROOM_TEST_LOCALSTACK_URL; run the tests with `make test`, which need Python 3.13 for it"
-            );
-            return None;
-        }
-        let stream = Self(format!("soak-{name}-{}", std::process::id()));
+        let stream = Self { url: localstack()?, name: format!("soak-{name}-{}", std::process::id()) };
         stream.call("CreateStream", json!({ "ShardCount": shards }));
         stream.ready();
         Some(stream)
     }
 
     fn call(&self, action: &str, mut body: Value) -> Value {
-        body["StreamName"] = json!(self.0);
-        let credential =
-            "AWS4-HMAC-SHA256 Credential=test/20260101/us-east-1/kinesis/aws4_request, SignedHeaders=host, Signature=0";
-        let headers = [
-            ("content-type", "application/x-amz-json-1.1".to_owned()),
-            ("x-amz-target", format!("Kinesis_20131202.{action}")),
-            ("authorization", credential.to_owned()),
-        ];
-        let headers: BTreeMap<_, _> = headers.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
-        let body = body.to_string().into_bytes();
-        let answer = send(&localstack(), &Request { method: "POST".to_owned(), path: "/".to_owned(), headers, body });
-        let text = String::from_utf8_lossy(&answer.body);
-        assert!(answer.status < 300, "{action}: {} {text}", answer.status);
-        serde_json::from_slice(&answer.body).unwrap_or_default()
+        body["StreamName"] = json!(self.name);
+        ask(&self.url, "POST", "/", Some(&format!("Kinesis_20131202.{action}")), &body)
     }
 
     /// Waits until the stream is no longer being changed.
@@ -252,20 +213,6 @@ fn before_postgres(schema: &Schema) -> FaultProxy {
     FaultProxy::tcp(&schema.url, plan.delay(0.1, Duration::ZERO..Duration::from_millis(200)))
 }
 
-fn faults() -> Plan {
-    let pauses = Duration::from_millis(1)..Duration::from_millis(200);
-    Plan::new(seed()).drop(0.02).cut(0.02).duplicate(0.02).status(0.03).delay(0.1, pauses)
-}
-
-fn before_kinesis() -> FaultProxy {
-    FaultProxy::http(&localstack(), faults())
-}
-
-fn before_leases() -> FaultProxy {
-    let url = std::env::var("CLOAKROOM_TEST_DYNAMODB_URL");
-    FaultProxy::http(&url.expect("CLOAKROOM_TEST_DYNAMODB_URL; run the tests with `make test`"), faults())
-}
-
 fn pipeline(room: &Room, stream: &Stream, kinesis: &FaultProxy, postgres: &FaultProxy, more: &str) -> String {
     room.write(
         "stream.yaml",
@@ -284,7 +231,7 @@ retry: {{ base_ms: 20, max_ms: 500 }}
 ",
             kinesis.url(),
             postgres.url(),
-            stream = stream.0,
+            stream = stream.name,
             // Enough batches that a kill is in the middle of some, and not more than that.
             batch = (number("CLOAKROOM_TEST_SOAK", 2_000) / 40).clamp(20, 500),
         ),
@@ -310,26 +257,15 @@ fn assert_rows(schema: &Schema, logins: &Logins, context: &str) {
     }
 }
 
-/// What stays is exact, in rows, dead letters and accounts.
-fn assert_complete(room: &Room, pipeline: &str, schema: &Schema, logins: &Logins, context: &str) -> [u64; 4] {
-    assert_rows(schema, logins, context);
-    assert_eq!(room.dead_letters(pipeline).len() as u64, logins.wrong, "{context}");
-    let status = room.run(&["status", pipeline, "--output", "json"]);
-    assert_eq!(status.code, 0, "{status}\n{context}");
-    let account = &status.json()[0];
-    assert_eq!(account["alarms"].as_array().unwrap().len(), 0, "{status}");
-    ["received", "delivered", "duplicate", "dead"].map(|name| count(&account["counts"], name))
-}
-
 /// Puts logins while workers read them, one of which is killed again and again; then reads what is left.
 fn soak(name: &str, workers: usize) {
     let Some(stream) = Stream::new(name, 2) else { return };
     let (records, kills) = (number("CLOAKROOM_TEST_SOAK", 2_000), number("CLOAKROOM_TEST_SOAK_KILLS", 3));
     let (room, schema) = (Room::new(), table());
     let logins = Logins::new(&room, records);
-    let (kinesis, postgres) = (before_kinesis(), before_postgres(&schema));
+    let (kinesis, postgres) = (FaultProxy::http(&stream.url, faults()), before_postgres(&schema));
     // Where one alone reads the stream, this is a proxy that nobody asks.
-    let leases = before_leases();
+    let leases = FaultProxy::http(&address("CLOAKROOM_TEST_DYNAMODB_URL"), faults());
     let more = match workers {
         1 => String::new(),
         _ => format!(
@@ -379,7 +315,9 @@ fn soak(name: &str, workers: usize) {
     let last = finish();
     let again = finish();
     assert_eq!(count(&again, "received"), 0, "everything was there: {last} {again}");
-    let counts = assert_complete(&room, &pipeline, &schema, &logins, &context());
+    assert_rows(&schema, &logins, &context());
+    assert_eq!(room.dead_letters(&pipeline).len() as u64, logins.wrong, "{}", context());
+    let counts = accounts(&room, &pipeline);
     let faults = [&kinesis, &leases, &postgres].map(|proxy| proxy.injected().total());
     assert!(faults[0] > 0 && (faults[1] > 0) == (workers > 1), "nothing went wrong\n{}", context());
     println!(
