@@ -23,6 +23,7 @@ mod reading;
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use aws_sdk_s3::Client;
@@ -41,11 +42,14 @@ use tokio::sync::mpsc;
 
 use crate::client::{ClientConfig, is_emulator, plain, sdk_config};
 use crate::sqs::QueueConfig;
-use crate::sqs::queue::Queue;
+use crate::sqs::queue::{PER_CALL, Queue};
 use arrival::{Arrival, Listening, list};
 use listing::Listing;
 use object::Pinned;
 use reading::{DONE, Reading, Told, What};
+
+/// How long a notification that is done waits for others to be deleted in the same call.
+const LINGER: Duration = Duration::from_millis(200);
 
 /// Objects of Amazon S3: with `queue` those that notifications tell about, else all that are in the bucket.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
@@ -357,10 +361,11 @@ impl S3Source {
         }
     }
 
-    /// Deletes notifications that are done. When this future is dropped, they still are to be deleted.
-    async fn delete_finished(&mut self) -> Result<(), ConnectorError> {
+    /// Deletes notifications that are done, when there are at least so many. When this future is dropped, they still are to be
+    /// deleted.
+    async fn delete_finished(&mut self, least: usize) -> Result<(), ConnectorError> {
         if let Some(queue) = &self.queue
-            && !self.finished.is_empty()
+            && self.finished.len() >= least
         {
             queue.delete(&self.finished).await?;
             self.finished.clear();
@@ -417,7 +422,7 @@ impl Source for S3Source {
 
     async fn next_batch(&mut self, ledger: &mut dyn Ledger) -> Result<Option<Batch>, ConnectorError> {
         loop {
-            self.delete_finished().await?;
+            self.delete_finished(PER_CALL).await?;
             if self.can_begin() {
                 if let Some(batch) = self.begin(ledger).await? {
                     return Ok(Some(batch));
@@ -425,6 +430,7 @@ impl Source for S3Source {
                 continue;
             }
             if self.is_over() {
+                self.delete_finished(1).await?;
                 return match self.left.take() {
                     Some((error, count)) => Err(error.context(format!("s3: {count} objects were left; the last one"))),
                     None => Ok(None),
@@ -446,6 +452,7 @@ impl Source for S3Source {
                         None => return Err(ConnectorError::new(ErrorKind::Internal, "s3: nothing arrives any more")),
                     }
                 }
+                () = tokio::time::sleep(LINGER), if !self.finished.is_empty() => self.delete_finished(1).await?,
                 // An object waits until what was given out of it is settled.
                 else => std::future::pending().await,
             }
@@ -466,7 +473,7 @@ impl Source for S3Source {
             Some(Given::Message(id)) => self.finished.push(id),
             None => {}
         }
-        self.delete_finished().await
+        self.delete_finished(PER_CALL).await
     }
 
     async fn yield_to_other(&mut self, _: &Progress) -> Result<bool, ConnectorError> {
