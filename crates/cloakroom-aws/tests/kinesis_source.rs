@@ -13,8 +13,8 @@ use cloakroom_pipeline::context::SourceContext;
 use cloakroom_pipeline::contract::{self, MemoryLedger};
 use cloakroom_pipeline::error::ErrorKind;
 use cloakroom_pipeline::source::{Batch, Outcome, Progress, Source};
-use common::address;
-use kinesis_stream::{Stream, check_order, context, records, text};
+use common::{address, context};
+use kinesis_stream::{Stream, check_order, records, text};
 use serde_json::{Value, json};
 
 /// Takes everything, as the run loop does: outcomes for each batch, and the ledger moves with it.

@@ -5,24 +5,18 @@ mod common;
 
 use std::collections::BTreeMap;
 use std::io::Write as _;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use aws_sdk_s3::Client;
 use aws_sdk_s3::types::{Event, NotificationConfiguration, QueueConfiguration};
 use aws_sdk_sqs::types::QueueAttributeName;
 use cloakroom_aws::s3::{Config, build};
-use cloakroom_core::policy::{PolicyConfig, RecordConfig};
-use cloakroom_core::{Format, Payload, Policy};
-use cloakroom_crypto::{KeyId, PseudonymKey};
+use cloakroom_core::{Format, Payload};
 use cloakroom_faults::{Fault, FaultProxy, Plan, seed};
-use cloakroom_pipeline::config::BatchConfig;
-use cloakroom_pipeline::context::SourceContext;
 use cloakroom_pipeline::contract::{self, MemoryLedger};
 use cloakroom_pipeline::error::ErrorKind;
-use cloakroom_pipeline::retry::RetryConfig;
 use cloakroom_pipeline::source::{Batch, Outcome, Progress, Source};
-use common::{address, localstack};
+use common::{address, context, localstack};
 use serde_json::json;
 
 /// A bucket of the test's own, and a queue for its notifications where that is wanted.
@@ -84,19 +78,6 @@ impl Bucket {
         config.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
         let config: Config = serde_saphyr::from_str(&config.to_string()).unwrap();
         build(&config, &context(format)).unwrap()
-    }
-}
-
-fn context(format: Format) -> SourceContext {
-    let record = RecordConfig { format, ..RecordConfig::default() };
-    let policy = PolicyConfig { record, ..PolicyConfig::default() };
-    SourceContext {
-        pipeline: "test".to_owned(),
-        policy: Arc::new(Policy::compile(&policy, None).unwrap()),
-        batch: BatchConfig { records: 7, bytes: 1 << 20, wait_ms: 0 },
-        retry: RetryConfig { base_ms: 10, max_ms: 100, give_up_after_s: 10 },
-        fingerprint: Arc::new(PseudonymKey::from_raw(KeyId::parse("aaaaaaaa").unwrap(), b"key").unwrap()),
-        once: true,
     }
 }
 

@@ -1,8 +1,16 @@
-//! LocalStack, where it can be had.
+//! LocalStack, where it can be had, and what sources get from a run.
 #![allow(dead_code, reason = "each test file uses its part")]
+
+use std::sync::Arc;
 
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_credential_types::Credentials;
+use cloakroom_core::policy::{PolicyConfig, RecordConfig};
+use cloakroom_core::{Format, Policy};
+use cloakroom_crypto::{KeyId, PseudonymKey};
+use cloakroom_pipeline::config::BatchConfig;
+use cloakroom_pipeline::context::SourceContext;
+use cloakroom_pipeline::retry::RetryConfig;
 
 /// Its address; empty where there is none.
 pub(crate) fn address() -> String {
@@ -30,4 +38,18 @@ pub(crate) async fn sdk(address: &str) -> SdkConfig {
         .http_client(aws_smithy_http_client::Builder::new().build_http())
         .load()
         .await
+}
+
+/// Small batches, short pauses, until everything was read once.
+pub(crate) fn context(format: Format) -> SourceContext {
+    let record = RecordConfig { format, ..RecordConfig::default() };
+    let policy = PolicyConfig { record, ..PolicyConfig::default() };
+    SourceContext {
+        pipeline: "test".to_owned(),
+        policy: Arc::new(Policy::compile(&policy, None).unwrap()),
+        batch: BatchConfig { records: 7, bytes: 1 << 20, wait_ms: 0 },
+        retry: RetryConfig { base_ms: 10, max_ms: 100, give_up_after_s: 10 },
+        fingerprint: Arc::new(PseudonymKey::from_raw(KeyId::parse("aaaaaaaa").unwrap(), b"key").unwrap()),
+        once: true,
+    }
 }

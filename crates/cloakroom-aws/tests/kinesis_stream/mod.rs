@@ -2,7 +2,6 @@
 #![allow(dead_code, reason = "each test file uses its part")]
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
@@ -10,16 +9,12 @@ use aws_sdk_kinesis::Client;
 use aws_sdk_kinesis::primitives::Blob;
 use aws_sdk_kinesis::types::{PutRecordsRequestEntry, Shard, StreamStatus};
 use cloakroom_aws::kinesis::{Config, build};
-use cloakroom_core::policy::{PolicyConfig, RecordConfig};
-use cloakroom_core::{Format, Payload, Policy};
-use cloakroom_crypto::{KeyId, PseudonymKey};
-use cloakroom_pipeline::config::BatchConfig;
+use cloakroom_core::{Format, Payload};
 use cloakroom_pipeline::context::SourceContext;
-use cloakroom_pipeline::retry::RetryConfig;
 use cloakroom_pipeline::source::{Batch, Source};
 use serde_json::{Value, json};
 
-use crate::common::{address, localstack};
+use crate::common::{address, context, localstack};
 
 /// A stream of the test's own.
 pub(crate) struct Stream {
@@ -112,19 +107,6 @@ impl Stream {
 
     pub(crate) fn partition(&self, shard: u32) -> String {
         format!("kinesis/{}/shardId-{shard:012}", self.name)
-    }
-}
-
-pub(crate) fn context(format: Format) -> SourceContext {
-    let record = RecordConfig { format, ..RecordConfig::default() };
-    let policy = PolicyConfig { record, ..PolicyConfig::default() };
-    SourceContext {
-        pipeline: "test".to_owned(),
-        policy: Arc::new(Policy::compile(&policy, None).unwrap()),
-        batch: BatchConfig { records: 7, bytes: 1 << 20, wait_ms: 0 },
-        retry: RetryConfig { base_ms: 10, max_ms: 100, give_up_after_s: 10 },
-        fingerprint: Arc::new(PseudonymKey::from_raw(KeyId::parse("aaaaaaaa").unwrap(), b"key").unwrap()),
-        once: true,
     }
 }
 
