@@ -156,6 +156,17 @@ pub fn record(id: RecordId, json: &str) -> ProtectedRecord {
     Cloak::new(Arc::new(policy)).process(id, &payload, IngestTime::from_unix_seconds(0)).expect("a record")
 }
 
+/// Protected records of these lines, in order.
+#[must_use]
+pub fn records(policy: &Arc<Policy>, lines: impl IntoIterator<Item = String>) -> Arc<Vec<ProtectedRecord>> {
+    let cloak = Cloak::new(Arc::clone(policy));
+    let record = |(number, line): (u64, String)| {
+        let id = RecordId { partition: "test".into(), position: Place::Offset { byte: number, number } };
+        cloak.process(id, &Payload::Json(Bytes::from(line)), IngestTime::from_unix_seconds(0)).expect("a record")
+    };
+    Arc::new((0..).zip(lines).map(record).collect())
+}
+
 fn offset(number: u64) -> RecordId {
     RecordId { partition: "part".into(), position: Place::Offset { byte: number, number } }
 }

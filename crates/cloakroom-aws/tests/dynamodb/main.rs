@@ -12,14 +12,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use async_trait::async_trait;
-use bytes::Bytes;
 use cloakroom_aws::dynamodb::{Config, build};
 use cloakroom_core::keys::{KeyProvider, LocalKeys};
 use cloakroom_core::located::OrderedMap;
 use cloakroom_core::policy::{FieldConfig, PolicyConfig};
-use cloakroom_core::{Cloak, IngestTime, Payload, Place, Policy, ProtectedRecord, RecordErrorKind, RecordId};
+use cloakroom_core::{Policy, ProtectedRecord, RecordErrorKind};
 use cloakroom_pipeline::context::SinkContext;
-use cloakroom_pipeline::contract::SinkUnderTest;
+use cloakroom_pipeline::contract::{self, SinkUnderTest};
 use cloakroom_pipeline::error::ConnectorError;
 use cloakroom_pipeline::sink::{RowOutcome, Sink, SinkBatch};
 use cloakroom_pipeline::source::Progress;
@@ -162,13 +161,7 @@ fn policy(fields: &str) -> Arc<Policy> {
 }
 
 fn records(lines: impl IntoIterator<Item = String>) -> Arc<Vec<ProtectedRecord>> {
-    let cloak = Cloak::new(policy("{}"));
-    let record = |(number, line): (usize, String)| {
-        let number = number as u64;
-        let id = RecordId { partition: "test".into(), position: Place::Offset { byte: number, number } };
-        cloak.process(id, &Payload::Json(Bytes::from(line)), IngestTime::from_unix_seconds(0)).unwrap()
-    };
-    Arc::new(lines.into_iter().enumerate().map(record).collect())
+    contract::records(&policy("{}"), lines)
 }
 
 fn numbered(count: usize) -> Arc<Vec<ProtectedRecord>> {

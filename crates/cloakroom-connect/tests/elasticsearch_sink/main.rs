@@ -8,14 +8,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use async_trait::async_trait;
-use bytes::Bytes;
 use cloakroom_connect::sinks::elasticsearch::{Config, build};
 use cloakroom_core::keys::{KeyProvider, LocalKeys};
 use cloakroom_core::located::OrderedMap;
 use cloakroom_core::policy::{FieldConfig, PolicyConfig};
-use cloakroom_core::{Cloak, IngestTime, Payload, Place, Policy, ProtectedRecord, RecordErrorKind, RecordId, Value};
+use cloakroom_core::{Policy, ProtectedRecord, RecordErrorKind, Value};
 use cloakroom_pipeline::context::SinkContext;
-use cloakroom_pipeline::contract::{self, SinkUnderTest};
+use cloakroom_pipeline::contract::{self, SinkUnderTest, records};
 use cloakroom_pipeline::error::ErrorKind;
 use cloakroom_pipeline::sink::{RowOutcome, Sink, SinkBatch};
 use cloakroom_pipeline::source::Progress;
@@ -114,16 +113,6 @@ fn policy(fields: &str) -> Arc<Policy> {
     let ring = cloakroom_crypto::keyring_from_env_value(&"0123456789abcdef".repeat(4)).unwrap();
     let keys: Arc<dyn KeyProvider> = Arc::new(LocalKeys::new(Arc::new(ring)).unwrap());
     Arc::new(Policy::compile(&PolicyConfig { fields, ..PolicyConfig::default() }, Some(&keys)).unwrap())
-}
-
-fn records(policy: &Arc<Policy>, lines: impl Iterator<Item = String>) -> Arc<Vec<ProtectedRecord>> {
-    let cloak = Cloak::new(Arc::clone(policy));
-    let record = |(number, line): (usize, String)| {
-        let number = number as u64;
-        let id = RecordId { partition: "test".into(), position: Place::Offset { byte: number, number } };
-        cloak.process(id, &Payload::Json(Bytes::from(line)), IngestTime::from_unix_seconds(0)).unwrap()
-    };
-    Arc::new(lines.enumerate().map(record).collect())
 }
 
 fn numbered(count: usize) -> Arc<Vec<ProtectedRecord>> {
