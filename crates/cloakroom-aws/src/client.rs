@@ -41,6 +41,22 @@ pub struct ClientConfig {
     pub emulated: bool,
 }
 
+impl ClientConfig {
+    /// From what a pipeline file says.
+    ///
+    /// # Errors
+    /// When a setting names a variable that is not set.
+    pub(crate) fn resolve(
+        region: &Option<Template>,
+        endpoint: &Option<Template>,
+        profile: &Option<Template>,
+    ) -> Result<Self, ConnectorError> {
+        let endpoint = plain(endpoint)?;
+        let emulated = endpoint.as_deref().is_some_and(is_emulator);
+        Ok(Self { region: plain(region)?, endpoint, profile: plain(profile)?, emulated })
+    }
+}
+
 /// The region that an emulator is told when none is known.
 pub const EMULATED_REGION: &str = "us-east-1";
 /// Its key, and the secret of it.

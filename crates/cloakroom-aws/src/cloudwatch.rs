@@ -20,7 +20,7 @@ use cloakroom_pipeline::metrics::{
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use crate::client::{ClientConfig, is_emulator, plain, sdk_config};
+use crate::client::{ClientConfig, sdk_config};
 use crate::error::failure;
 
 /// Different values of a metric in one datum. More become another datum of the same metric.
@@ -65,9 +65,7 @@ impl Default for Config {
 /// When a setting cannot be right.
 pub fn build(config: &Config, pipeline: &str) -> Result<Metrics, ConnectorError> {
     let scope = Scope::new(&config.namespace, pipeline, &config.dimensions)?;
-    let (region, endpoint) = (plain(&config.region)?, plain(&config.endpoint)?);
-    let emulated = endpoint.as_deref().is_some_and(is_emulator);
-    let client = ClientConfig { region, endpoint, profile: plain(&config.profile)?, emulated };
+    let client = ClientConfig::resolve(&config.region, &config.endpoint, &config.profile)?;
     let dimensions = scope.dimensions.iter().map(|(name, value)| Dimension::builder().name(name).value(value).build());
     let sink =
         CloudWatch { dimensions: dimensions.collect(), namespace: scope.namespace, config: client, client: None };

@@ -12,7 +12,7 @@ use cloakroom_pipeline::error::{ConnectorError, ErrorKind};
 use super::config::{Config, Named};
 use super::position::Position;
 use super::shards::Shard;
-use crate::client::{ClientConfig, is_emulator, plain, sdk_config};
+use crate::client::{ClientConfig, sdk_config};
 use crate::error::failure;
 
 /// The most records that one call gives.
@@ -43,11 +43,10 @@ pub(super) enum Answer {
 impl Stream {
     pub(super) async fn connect(config: &Config) -> Result<Self, ConnectorError> {
         let Config { stream, region, endpoint, profile, .. } = config;
-        let (region, endpoint, profile) = (plain(region)?, plain(endpoint)?, plain(profile)?);
+        let mut aws = ClientConfig::resolve(region, endpoint, profile)?;
         let named = Named::parse(&stream.resolve_plain()?)?;
-        let region = region.or_else(|| named.region.clone());
-        let emulated = endpoint.as_deref().is_some_and(is_emulator);
-        let sdk = sdk_config(&ClientConfig { region, endpoint, profile, emulated }).await?;
+        aws.region = aws.region.or_else(|| named.region.clone());
+        let sdk = sdk_config(&aws).await?;
         Ok(Self { client: Client::new(&sdk), named })
     }
 

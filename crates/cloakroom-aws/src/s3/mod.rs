@@ -40,7 +40,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use tokio::sync::mpsc;
 
-use crate::client::{ClientConfig, is_emulator, plain, sdk_config};
+use crate::client::{ClientConfig, sdk_config};
 use crate::sqs::QueueConfig;
 use crate::sqs::queue::{PER_CALL, Queue};
 use arrival::{Arrival, Listening, list};
@@ -196,11 +196,10 @@ struct S3Source {
 impl S3Source {
     async fn connect(&self) -> Result<Client, ConnectorError> {
         let Config { region, endpoint, profile, path_style, .. } = &self.config;
-        let (region, endpoint, profile) = (plain(region)?, plain(endpoint)?, plain(profile)?);
-        let emulated = endpoint.as_deref().is_some_and(is_emulator);
-        let sdk = sdk_config(&ClientConfig { region, endpoint: endpoint.clone(), profile, emulated }).await?;
+        let aws = ClientConfig::resolve(region, endpoint, profile)?;
+        let sdk = sdk_config(&aws).await?;
         let config = Builder::from(&sdk)
-            .force_path_style(path_style.unwrap_or(endpoint.is_some()))
+            .force_path_style(path_style.unwrap_or(aws.endpoint.is_some()))
             // A sink that is slow makes us read slowly, which is no fault of S3's; `object` has a limit of its own.
             .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
             .build();
@@ -499,16 +498,13 @@ impl Source for S3Source {
         }
         // Threads that wait for somebody to take a batch end by this.
         self.told.close();
+        // Before the queue gives back what it holds.
+        let deleted = self.delete_finished(1).await;
+        self.finished.clear();
         if let Some(queue) = &self.queue {
-            let deleted = match self.finished.is_empty() {
-                true => Ok(()),
-                false => queue.delete(&self.finished).await,
-            };
-            self.finished.clear();
             queue.close().await?;
-            deleted?;
         }
-        Ok(())
+        deleted
     }
 
     async fn check(&mut self) -> Result<String, ConnectorError> {

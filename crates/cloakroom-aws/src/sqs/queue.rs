@@ -24,7 +24,7 @@ use super::address::Address;
 use super::calls::{Answer, Calls, DEFAULT_VISIBILITY_S, Depth, Facts};
 use super::config::QueueConfig;
 use super::held::{Handle, Held};
-use crate::client::{ClientConfig, is_emulator, plain, sdk_config};
+use crate::client::{ClientConfig, sdk_config};
 
 /// SQS takes and gives no more messages with one call.
 pub(crate) const PER_CALL: usize = 10;
@@ -92,19 +92,12 @@ impl Queue {
         attributes: bool,
     ) -> Result<Self, ConnectorError> {
         let address = Address::parse(&config.queue_url.resolve_plain()?)?;
-        let endpoint = plain(&config.endpoint)?;
-        let is_emulated = match &endpoint {
-            Some(endpoint) => is_emulator(endpoint),
-            None => address.is_emulated,
-        };
-        let sdk = sdk_config(&ClientConfig {
-            region: plain(&config.region)?.or_else(|| address.region.clone()),
-            endpoint: endpoint.or_else(|| address.endpoint.clone()),
-            profile: plain(&config.profile)?,
-            emulated: is_emulated,
-        })
-        .await
-        .map_err(|error| error.context(&address.partition))?;
+        let mut aws = ClientConfig::resolve(&config.region, &config.endpoint, &config.profile)?;
+        aws.region = aws.region.or_else(|| address.region.clone());
+        if aws.endpoint.is_none() {
+            (aws.endpoint, aws.emulated) = (address.endpoint.clone(), address.is_emulated);
+        }
+        let sdk = sdk_config(&aws).await.map_err(|error| error.context(&address.partition))?;
         let wait = Duration::from_secs(config.wait_s.into());
         let calls = Calls::new(&sdk, address, wait, attributes);
         let facts = calls.facts().await?;

@@ -15,7 +15,7 @@ use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use cloakroom_pipeline::error::{ConnectorError, ErrorKind};
 
 use super::{Lease, Store};
-use crate::client::{ClientConfig, is_emulator, plain, sdk_config};
+use crate::client::{ClientConfig, sdk_config};
 use crate::dynamodb::table::{self, KeyAttribute, KeyType, Role, Schema};
 use crate::dynamodb::{code, failed};
 use crate::kinesis::config;
@@ -45,10 +45,9 @@ impl Table {
         pipeline: &str,
         stream: &str,
     ) -> Result<Self, ConnectorError> {
-        let endpoint = plain(&config.endpoint)?;
-        let emulated = endpoint.as_deref().is_some_and(is_emulator);
-        let region = plain(&config.region)?.or(region);
-        let sdk = sdk_config(&ClientConfig { region, endpoint, profile: plain(&config.profile)?, emulated }).await?;
+        let mut aws = ClientConfig::resolve(&config.region, &config.endpoint, &config.profile)?;
+        aws.region = aws.region.or(region);
+        let sdk = sdk_config(&aws).await?;
         // The keeper tries again by itself: what it wants may be another thing by then.
         let call = (config.duration() / 3).min(LONGEST_CALL);
         let timeouts = TimeoutConfig::builder().connect_timeout(call).operation_timeout(call).build();
