@@ -21,13 +21,11 @@ where
             known(code).unwrap_or_else(|| of_code(code, status))
         }
         SdkError::TimeoutError(_) => ConnectorError::unavailable("AWS did not answer in time"),
-        SdkError::ResponseError(answer) => match answer.raw().status().as_u16() {
-            // As a rule its connection broke; what is asked for again comes whole.
-            ..300 => {
-                ConnectorError::unavailable("an answer of AWS cannot be read; it broke off, or another server gave it")
-            }
-            status => of_code("", status),
-        },
+        // As a rule its connection broke, whatever the status: what it refuses stands in the part that is missing. What is
+        // asked for again comes whole.
+        SdkError::ResponseError(_) => {
+            ConnectorError::unavailable("an answer of AWS cannot be read; it broke off, or another server gave it")
+        }
         _ if causes(error).any(|cause| cause.is::<CredentialsError>()) => ConnectorError::new(
             ErrorKind::Denied,
             "there are no credentials for AWS, or they could not be fetched; set AWS_PROFILE, or AWS_ACCESS_KEY_ID and \
@@ -71,8 +69,18 @@ fn of_code(code: &str, status: u16) -> ConnectorError {
             ConnectorError::new(ErrorKind::Denied, format!("AWS answers {status}: it does not allow this"))
         }
         _ if status < 300 => ConnectorError::new(ErrorKind::Corrupt, "AWS answered something else than was asked for"),
-        _ => ConnectorError::configuration(format!("AWS refuses the call ({status}); check region, address and names")),
+        _ => {
+            let code = if is_name(code) { format!(", {code}") } else { String::new() };
+            ConnectorError::configuration(format!("AWS refuses the call ({status}{code}); check region, address and names"))
+        }
     }
+}
+
+/// Whether it is written as codes of AWS are. Another server may have put anything there.
+fn is_name(code: &str) -> bool {
+    code.len() <= 64
+        && code.starts_with(|first: char| first.is_ascii_uppercase())
+        && code.chars().all(|letter| letter.is_ascii_alphabetic() || letter == '.')
 }
 
 /// An error and what caused it.
@@ -99,6 +107,14 @@ mod tests {
             ("", 200, ErrorKind::Corrupt),
         ] {
             assert_eq!(of_code(code, status).kind, expected, "{code} {status}");
+        }
+    }
+
+    #[test]
+    fn an_unknown_code_is_named_only_when_it_is_one() {
+        assert!(of_code("NoSuchThing", 400).to_string().contains("(400, NoSuchThing)"));
+        for code in ["", "4111111111111111", "a@b.org", "NoSuch Thing", "nosuchthing", &"A".repeat(65)] {
+            assert!(of_code(code, 400).to_string().contains("(400);"), "{}", code.len());
         }
     }
 }

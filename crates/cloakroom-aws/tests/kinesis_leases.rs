@@ -319,6 +319,8 @@ async fn a_table_that_throttles_and_fails_loses_and_doubles_nothing() {
     for operation in ["DescribeTable", "Query", "PutItem", "PutItem", "Query", "PutItem"] {
         proxy.next(Fault::Refuse(400, "ProvisionedThroughputExceededException"), operation);
     }
+    // That there is no table yet is an answer too, and it can break off.
+    proxy.next(Fault::Cut, "DescribeTable");
     // Whether it was written is not known.
     proxy.next(Fault::NoAnswer, "PutItem");
     let leases = json!({ "endpoint": proxy.url() });
