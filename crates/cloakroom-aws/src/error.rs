@@ -14,6 +14,9 @@ pub(crate) fn failure<E>(error: &SdkError<E, HttpResponse>, known: fn(&str) -> O
 where
     E: ProvideErrorMetadata + Error + 'static,
 {
+    if let Some(cause) = causes(error).find_map(|cause| cause.downcast_ref::<CredentialsError>()) {
+        return of_credentials(cause);
+    }
     match error {
         SdkError::ServiceError(refused) => {
             let code = refused.err().code().unwrap_or_default();
@@ -26,11 +29,6 @@ where
         SdkError::ResponseError(_) => {
             ConnectorError::unavailable("an answer of AWS cannot be read; it broke off, or another server gave it")
         }
-        _ if causes(error).any(|cause| cause.is::<CredentialsError>()) => ConnectorError::new(
-            ErrorKind::Denied,
-            "there are no credentials for AWS, or they could not be fetched; set AWS_PROFILE, or AWS_ACCESS_KEY_ID and \
-             AWS_SECRET_ACCESS_KEY, or run where a role is given",
-        ),
         SdkError::DispatchFailure(failed) if failed.is_timeout() => {
             ConnectorError::unavailable("AWS did not answer in time")
         }
@@ -42,26 +40,67 @@ where
     }
 }
 
-/// Codes that every service uses (<https://docs.aws.amazon.com/kms/latest/APIReference/CommonErrors.html>).
+/// Why there are no credentials.
+fn of_credentials(error: &CredentialsError) -> ConnectorError {
+    match error {
+        // Whoever gives them does not answer: STS, the container's or the machine's own service.
+        CredentialsError::ProviderTimedOut(_) | CredentialsError::ProviderError(_) => ConnectorError::unavailable(
+            "credentials for AWS could not be fetched; check the role, and whether whoever gives them can be reached",
+        ),
+        _ => ConnectorError::new(
+            ErrorKind::Denied,
+            "there are no credentials for AWS; set AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or run \
+             where a role is given",
+        ),
+    }
+}
+
+/// True when a code is about who asks, and so about every call.
+pub(crate) fn is_about_credentials(code: &str) -> bool {
+    matches!(
+        last(code),
+        "ExpiredTokenException"
+            | "ExpiredToken"
+            | "InvalidToken"
+            | "TokenRefreshRequired"
+            | "UnrecognizedClientException"
+            | "InvalidAccessKeyId"
+            | "InvalidClientTokenId"
+            | "InvalidSignatureException"
+            | "SignatureDoesNotMatch"
+            | "IncompleteSignature"
+            | "MissingAuthenticationToken"
+            | "RequestExpired"
+    )
+}
+
+/// `ThrottlingException` of `KMS.ThrottlingException` and of `com.amazonaws#ThrottlingException`.
+fn last(code: &str) -> &str {
+    code.rsplit(['.', '#']).next().unwrap_or_default()
+}
+
+/// Codes that every service uses (<https://docs.aws.amazon.com/kms/latest/APIReference/CommonErrors.html>), and the names
+/// under which they throttle.
 fn of_code(code: &str, status: u16) -> ConnectorError {
-    match code {
+    match last(code) {
         "ThrottlingException"
+        | "ThrottledException"
         | "Throttling"
         | "TooManyRequestsException"
         | "RequestLimitExceeded"
-        | "LimitExceededException" => ConnectorError::unavailable(format!("AWS throttles ({code})")),
+        | "RequestThrottled"
+        | "RequestThrottledException"
+        | "LimitExceededException"
+        | "ProvisionedThroughputExceededException"
+        | "BandwidthLimitExceeded"
+        | "SlowDown"
+        | "PriorRequestNotComplete" => ConnectorError::unavailable(format!("AWS throttles ({code})")),
+        "RequestTimeout" | "RequestTimeoutException" => ConnectorError::unavailable(format!("AWS answers {code}")),
         "AccessDeniedException" | "AccessDenied" | "NotAuthorized" | "OptInRequired" => ConnectorError::new(
             ErrorKind::Denied,
             format!("AWS denies it ({code}): the policies of role and key do not allow it"),
         ),
-        "ExpiredTokenException"
-        | "ExpiredToken"
-        | "UnrecognizedClientException"
-        | "InvalidClientTokenId"
-        | "InvalidSignatureException"
-        | "SignatureDoesNotMatch"
-        | "IncompleteSignature"
-        | "MissingAuthenticationToken" => {
+        _ if is_about_credentials(code) => {
             ConnectorError::new(ErrorKind::Denied, format!("AWS does not accept the credentials ({code})"))
         }
         _ if status == 429 || status >= 500 => ConnectorError::unavailable(format!("AWS answers {status}")),
@@ -97,6 +136,9 @@ mod tests {
     fn codes_decide_before_the_status() {
         for (code, status, expected) in [
             ("ThrottlingException", 400, ErrorKind::Unavailable),
+            ("KMS.ThrottlingException", 400, ErrorKind::Unavailable),
+            ("com.amazonaws#RequestTimeout", 400, ErrorKind::Unavailable),
+            ("InvalidToken", 400, ErrorKind::Denied),
             ("", 429, ErrorKind::Unavailable),
             ("InternalFailure", 500, ErrorKind::Unavailable),
             ("ServiceUnavailable", 503, ErrorKind::Unavailable),
@@ -107,6 +149,18 @@ mod tests {
             ("", 200, ErrorKind::Corrupt),
         ] {
             assert_eq!(of_code(code, status).kind, expected, "{code} {status}");
+        }
+    }
+
+    #[test]
+    fn credentials_that_cannot_be_fetched_now_may_be_later() {
+        for (error, expected) in [
+            (CredentialsError::not_loaded("nobody has any"), ErrorKind::Denied),
+            (CredentialsError::invalid_configuration("half a profile"), ErrorKind::Denied),
+            (CredentialsError::provider_error("503 of STS"), ErrorKind::Unavailable),
+            (CredentialsError::provider_timed_out(std::time::Duration::from_secs(5)), ErrorKind::Unavailable),
+        ] {
+            assert_eq!(of_credentials(&error).kind, expected, "{error}");
         }
     }
 

@@ -199,6 +199,9 @@ async fn what_is_damaged_or_gone_is_one_dead_letter_and_nothing_waits_for_it() {
     bucket.put("c.jsonl", lines(0, 1)).await;
     bucket.put("d.jsonl", lines(0, 1)).await;
     bucket.put("e.jsonl", lines(0, 3)).await;
+    let mut zstd = zstd::encode_all(lines(0, 20).as_bytes(), 1).unwrap();
+    zstd.extend(b"no frame");
+    bucket.put("f.jsonl.zst", zstd).await;
     let mut source = bucket.source(json!({ "bucket": bucket.name, "objects": 1 }));
     let mut ledger = MemoryLedger::default();
     source.open(&mut ledger).await.unwrap();
@@ -215,9 +218,10 @@ async fn what_is_damaged_or_gone_is_one_dead_letter_and_nothing_waits_for_it() {
     let damaged = of("b.jsonl.gz");
     assert!(damaged.len() > 20 && damaged.last().unwrap().starts_with("source cannot be read: "), "{damaged:?}");
     assert!(damaged[..damaged.len() - 1].iter().all(|record| record.starts_with("{\"n\":")));
+    assert!(of("f.jsonl.zst").len() == 21 && of("f.jsonl.zst")[20].starts_with("source cannot be read: "));
     assert!(of("c.jsonl").len() == 1 && of("c.jsonl")[0].contains("was removed before"));
     assert!(of("d.jsonl").len() == 1 && of("d.jsonl")[0].contains("was replaced before"));
-    assert_eq!(ledger.0.values().filter(|position| *position == "done").count(), 5);
+    assert_eq!(ledger.0.values().filter(|position| *position == "done").count(), 6);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -340,11 +344,23 @@ async fn connections_that_break_are_opened_again_where_they_were() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_may_not_be_read_stays_in_the_queue_and_the_others_are_read() {
     let Some(bucket) = Bucket::new().await else { return };
+    bucket.put("named.jsonl", lines(0, 10)).await;
     let url = bucket.queue().await;
-    bucket.put("closed.jsonl", lines(0, 10)).await;
-    bucket.put("open.jsonl", lines(0, 10)).await;
+    for key in ["closed.jsonl", "locked.jsonl", "open.jsonl"] {
+        bucket.put(key, lines(0, 10)).await;
+    }
+    // A notification of somebody else's, which does not say what the object was: that has to be asked first.
+    let object = json!({ "bucket": { "name": bucket.name }, "object": { "key": "named.jsonl" } });
+    let event = json!({ "Records": [{ "eventSource": "aws:s3", "eventName": "ObjectCreated:Put", "s3": object }] });
+    bucket.sqs.send_message().queue_url(&url).message_body(event.to_string()).send().await.unwrap();
     let proxy = FaultProxy::http(&address(), Plan::none());
     proxy.next(Fault::Refuse(403, "AccessDenied"), "closed.jsonl");
+    proxy.next(Fault::Refuse(400, "KMS.DisabledException"), "locked.jsonl");
+    for _ in 0..6 {
+        // As often as the client tries by itself, and once more.
+        proxy.next(Fault::Status(503), "named.jsonl");
+    }
+    proxy.next(Fault::Refuse(403, "AccessDenied"), "named.jsonl");
     let more = json!({ "queue": { "queue_url": url, "endpoint": address() }, "endpoint": proxy.url() });
     let mut source = bucket.source(more.clone());
     let mut ledger = MemoryLedger::default();
@@ -362,13 +378,45 @@ async fn what_may_not_be_read_stays_in_the_queue_and_the_others_are_read() {
     };
     source.close().await.unwrap();
     assert_eq!((read, error.kind), (10, ErrorKind::Denied), "{error}");
-    assert!(error.message.contains("1 objects were left"), "{error}");
-    assert_eq!(bucket.messages(&url).await, 1);
+    assert!(error.message.contains("3 objects were left"), "{error}");
+    assert_eq!((bucket.messages(&url).await, proxy.waiting()), (3, 0));
     // Its time is over, and somebody has given the permission.
     tokio::time::sleep(std::time::Duration::from_secs(4)).await;
     let mut source = bucket.source(more);
     source.open(&mut ledger).await.unwrap();
-    assert_eq!(drain(source.as_mut(), &mut ledger).await.len(), 2);
+    assert_eq!(by_object(&drain(source.as_mut(), &mut ledger).await).len(), 3);
+    source.close().await.unwrap();
+    assert_eq!(bucket.messages(&url).await, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refusal_that_is_about_more_than_an_object_ends_the_run_and_nothing_is_done() {
+    let Some(bucket) = Bucket::new().await else { return };
+    let url = bucket.queue().await;
+    bucket.put("a.jsonl", lines(0, 10)).await;
+    let proxy = FaultProxy::http(&address(), Plan::none());
+    let more = json!({ "queue": { "queue_url": url, "endpoint": address() }, "endpoint": proxy.url() });
+    let mut ledger = MemoryLedger::default();
+    for (status, code, kind) in [
+        (301, "PermanentRedirect", ErrorKind::Configuration),
+        (400, "AuthorizationHeaderMalformed", ErrorKind::Configuration),
+        (404, "NoSuchBucket", ErrorKind::Configuration),
+        (400, "SomethingNew", ErrorKind::Configuration),
+        (400, "ExpiredToken", ErrorKind::Denied),
+    ] {
+        proxy.next(Fault::Refuse(status, code), "a.jsonl");
+        let mut source = bucket.source(more.clone());
+        source.open(&mut ledger).await.unwrap();
+        let error = source.next_batch(&mut ledger).await.err().unwrap();
+        source.close().await.unwrap();
+        assert_eq!(error.kind, kind, "{code}: {error}");
+        assert!(error.message.contains("a.jsonl"), "{error}");
+    }
+    assert!(ledger.0.is_empty());
+    let mut source = bucket.source(more);
+    source.open(&mut ledger).await.unwrap();
+    let found = by_object(&drain(source.as_mut(), &mut ledger).await);
+    assert_eq!(found.into_values().map(|records| records.len()).collect::<Vec<_>>(), [10]);
     source.close().await.unwrap();
     assert_eq!(bucket.messages(&url).await, 0);
 }

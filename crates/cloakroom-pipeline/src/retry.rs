@@ -1,13 +1,16 @@
 //! Waiting between tries: exponential backoff with full jitter
 //! (<https://aws.amazon.com/builders-library/timeouts-retries-and-backoff-with-jitter/>).
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rand::RngExt;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::error::ConnectorError;
+
+/// Between two words to the log about one operation.
+const SILENCE: Duration = Duration::from_secs(10);
 
 /// How long and how often to try again.
 #[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
@@ -33,14 +36,31 @@ pub struct Backoff {
     config: RetryConfig,
     tries: u32,
     waited: Duration,
-    began: std::time::Instant,
+    /// The first failure since it last succeeded. Time in which nothing fails is no time of trying again.
+    failing_since: Option<Instant>,
+    /// What the log is told about.
+    what: Option<String>,
+    told: Option<Instant>,
 }
 
 impl Backoff {
-    /// Begins to count.
+    /// For one operation.
     #[must_use]
     pub fn new(config: RetryConfig) -> Self {
-        Self { config, tries: 0, waited: Duration::ZERO, began: std::time::Instant::now() }
+        Self { config, tries: 0, waited: Duration::ZERO, failing_since: None, what: None, told: None }
+    }
+
+    /// Also tells the log, at the first failure and then now and then, so that a run that waits does not look like one that
+    /// hangs.
+    #[must_use]
+    pub fn telling(mut self, what: impl Into<String>) -> Self {
+        self.what = Some(what.into());
+        self
+    }
+
+    /// It succeeded: the next failure is a first one.
+    pub fn succeeded(&mut self) {
+        (self.tries, self.waited, self.failing_since) = (0, Duration::ZERO, None);
     }
 
     /// How long to wait before the next try, or the error back when it is not worth one: not transient,
@@ -50,7 +70,8 @@ impl Backoff {
     /// The error given, when there is to be no further try.
     pub fn after(&mut self, error: ConnectorError) -> Result<Duration, ConnectorError> {
         let limit = Duration::from_secs(self.config.give_up_after_s);
-        let left = limit.saturating_sub(self.began.elapsed().max(self.waited));
+        let failing = self.failing_since.get_or_insert_with(Instant::now).elapsed();
+        let left = limit.saturating_sub(failing.max(self.waited));
         if !error.kind.is_transient() || left.is_zero() {
             return Err(error);
         }
@@ -59,6 +80,13 @@ impl Backoff {
         let jittered = Duration::from_millis(rand::rng().random_range(0..=ceiling));
         let pause = error.retry_after.map_or(jittered, |asked| asked + jittered / 10).min(left);
         self.waited += pause;
+        if let Some(what) = &self.what
+            && self.told.is_none_or(|told| told.elapsed() >= SILENCE)
+        {
+            self.told = Some(Instant::now());
+            let seconds = left.as_secs();
+            tracing::warn!(tries = self.tries, "{what}: {error}; trying again, for {seconds} s at most");
+        }
         Ok(pause)
     }
 
@@ -88,6 +116,20 @@ mod tests {
             assert!(tries < 1_000_000, "it must end");
         }
         assert!(total <= Duration::from_secs(1) && tries > 10);
+    }
+
+    #[test]
+    fn only_the_time_since_the_first_failure_counts() {
+        let mut backoff = Backoff::new(RetryConfig { base_ms: 1, max_ms: 1, give_up_after_s: 1 });
+        for _ in 0..2 {
+            // Long work that goes well.
+            std::thread::sleep(Duration::from_millis(1_100));
+            assert!(backoff.after(ConnectorError::unavailable("busy")).is_ok());
+            backoff.succeeded();
+        }
+        assert!(backoff.after(ConnectorError::unavailable("busy")).is_ok());
+        std::thread::sleep(Duration::from_millis(1_100));
+        assert!(backoff.after(ConnectorError::unavailable("busy")).is_err());
     }
 
     #[test]

@@ -121,9 +121,11 @@ async fn drive(
     stop: &CancellationToken,
     summary: &mut Summary,
 ) -> Result<(), ConnectorError> {
-    retrying(pipeline.retry, stop, meter, summary, async || pipeline.sink.open().await).await?;
+    let tries = Backoff::new(pipeline.retry).telling(format!("{}: the sink is not ready", pipeline.name));
+    retrying(tries, stop, meter, summary, async || pipeline.sink.open().await).await?;
     // It asks the sink's ledger where to go on, and the sink may be away again.
-    retrying(pipeline.retry, stop, meter, summary, async || pipeline.source.open(&mut pipeline.sink).await).await?;
+    let tries = Backoff::new(pipeline.retry).telling(format!("{}: the source is not ready", pipeline.name));
+    retrying(tries, stop, meter, summary, async || pipeline.source.open(&mut pipeline.sink).await).await?;
     if let Some(total) = pipeline.source.total_bytes() {
         Counters::add(&counters.total_bytes, total);
     }
@@ -384,13 +386,12 @@ async fn write_once(
 
 /// Calls an operation until it succeeds, fails for good, or the run is stopped.
 async fn retrying<T>(
-    retry: RetryConfig,
+    mut backoff: Backoff,
     stop: &CancellationToken,
     meter: &Meter,
     summary: &mut Summary,
     mut operation: impl AsyncFnMut() -> Result<T, ConnectorError>,
 ) -> Result<T, ConnectorError> {
-    let mut backoff = Backoff::new(retry);
     loop {
         match operation().await {
             Ok(done) => return Ok(done),

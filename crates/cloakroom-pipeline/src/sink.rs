@@ -48,7 +48,7 @@ pub async fn ask(
     partition: &str,
     retry: RetryConfig,
 ) -> Result<Option<String>, ConnectorError> {
-    let mut backoff = Backoff::new(retry);
+    let mut backoff = Backoff::new(retry).telling("the ledger in the sink cannot be read");
     loop {
         match ledger.position(partition).await {
             Ok(position) => return Ok(position),

@@ -32,8 +32,7 @@ impl Entries for DynamoLedger<'_> {
             Err(error) if code(&error) == "ResourceNotFoundException" => {
                 let partition = KeyAttribute::new(ID, KeyType::Text, Role::Partition);
                 let schema = Schema { partition, sort: None };
-                table::create(&clients.reading, name, &schema).await?;
-                table::ready(&clients.reading, name).await?.ok_or_else(|| table::missing(name))?;
+                table::made(&clients.reading, name, &schema).await?;
                 None
             }
             Err(error) if code(&error) == "ValidationException" => {

@@ -212,12 +212,11 @@ impl DynamoSink {
     async fn prepare(&mut self) -> Result<(), ConnectorError> {
         let client = self.clients().await?.reading;
         let Settings { table: name, planned, .. } = &self.settings;
-        let mut table = table::ready(&client, name).await?;
-        if let (None, Some(planned)) = (&table, planned) {
-            table::create(&client, name, planned).await?;
-            table = table::ready(&client, name).await?;
-        }
-        let table = table.ok_or_else(|| table::missing(name))?;
+        let table = match (table::ready(&client, name).await?, planned) {
+            (Some(table), _) => table,
+            (None, Some(planned)) => table::made(&client, name, planned).await?,
+            (None, None) => return Err(table::missing(name)),
+        };
         self.check_key(&table)?;
         self.schema = Some(table.schema);
         Ok(())

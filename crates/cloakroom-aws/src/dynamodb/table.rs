@@ -162,8 +162,8 @@ pub(super) fn missing(name: &str) -> ConnectorError {
     ))
 }
 
-/// Makes a table that is paid by request, and waits until it can be used. Another run may be faster.
-pub(crate) async fn create(client: &Client, name: &str, schema: &Schema) -> Result<(), ConnectorError> {
+/// Begins to make a table that is paid by request. Another run may be faster.
+async fn create(client: &Client, name: &str, schema: &Schema) -> Result<(), ConnectorError> {
     let mut call = client.create_table().table_name(name).billing_mode(BillingMode::PayPerRequest);
     for attribute in std::iter::once(&schema.partition).chain(&schema.sort) {
         let (element, definition) = attribute.element()?;
@@ -174,6 +174,14 @@ pub(crate) async fn create(client: &Client, name: &str, schema: &Schema) -> Resu
         Err(error) if code(&error) == "ResourceInUseException" => Ok(()),
         Err(error) => Err(failed(&error).context(format!("making the table {name}"))),
     }
+}
+
+/// Makes a table, and gives it as soon as it can be used.
+pub(crate) async fn made(client: &Client, name: &str, schema: &Schema) -> Result<Table, ConnectorError> {
+    create(client, name, schema).await?;
+    // One that was made just now may not be seen yet.
+    let unseen = || ConnectorError::unavailable(format!("the table {name} is still being made"));
+    ready(client, name).await?.ok_or_else(unseen)
 }
 
 /// The table as soon as it can be used, or `None` when there is none.

@@ -1,5 +1,7 @@
 //! The calls to Kinesis, and what its answers mean in words for whoever runs the pipeline.
 
+use std::time::Duration;
+
 use aws_sdk_kinesis::Client;
 use aws_sdk_kinesis::error::ProvideErrorMetadata;
 use aws_sdk_kinesis::operation::get_records::GetRecordsOutput;
@@ -12,8 +14,11 @@ use cloakroom_pipeline::error::{ConnectorError, ErrorKind};
 use super::config::{Config, Named};
 use super::position::Position;
 use super::shards::Shard;
-use crate::client::{ClientConfig, sdk_config};
+use crate::client::{ClientConfig, patient, sdk_config};
 use crate::error::failure;
+
+/// How long an answer of 10 MiB may take: with [`patient`]'s own a minute, which a line of 1.5 Mbit/s needs.
+const ANSWER: Duration = Duration::from_secs(50);
 
 /// The most records that one call gives.
 const MOST: i32 = 10_000;
@@ -22,6 +27,8 @@ const MOST: i32 = 10_000;
 #[derive(Clone)]
 pub(super) struct Stream {
     client: Client,
+    /// For calls that bring records.
+    patient: Client,
     named: Named,
 }
 
@@ -38,6 +45,8 @@ pub(super) enum Answer {
     Records(GetRecordsOutput),
     /// The iterator is older than five minutes: a new one is needed.
     Expired,
+    /// There is no such shard any more.
+    Missing,
 }
 
 impl Stream {
@@ -47,7 +56,8 @@ impl Stream {
         let named = Named::parse(&stream.resolve_plain()?)?;
         aws.region = aws.region.or_else(|| named.region.clone());
         let sdk = sdk_config(&aws).await?;
-        Ok(Self { client: Client::new(&sdk), named })
+        let patient = aws_sdk_kinesis::config::Builder::from(&sdk).timeout_config(patient(ANSWER)).build();
+        Ok(Self { client: Client::new(&sdk), patient: Client::from_conf(patient), named })
     }
 
     pub(super) fn name(&self) -> &str {
@@ -92,7 +102,7 @@ impl Stream {
         }
     }
 
-    /// An iterator that begins after a position; nothing at the end of a shard.
+    /// An iterator that begins after a position; nothing when there is no such shard any more.
     pub(super) async fn iterator(&self, shard: &str, from: &Position) -> Result<Option<String>, ConnectorError> {
         let call = self.client.get_shard_iterator().shard_id(shard);
         let call = call.set_stream_name(self.given_name()).set_stream_arn(self.named.arn.clone());
@@ -110,8 +120,10 @@ impl Stream {
             }
             Position::End => return Ok(None),
         };
+        let strange = || ConnectorError::new(ErrorKind::Corrupt, "Kinesis gave no iterator for a shard");
         match call.send().await {
-            Ok(answer) => Ok(answer.shard_iterator),
+            Ok(answer) => answer.shard_iterator.ok_or_else(strange).map(Some),
+            Err(error) if error.code() == Some(MISSING) => Ok(None),
             Err(error) if error.code() == Some("InvalidArgumentException") => Err(match from {
                 // It waits until Kinesis has that time too.
                 Position::Since(_) => ConnectorError::unavailable(
@@ -129,10 +141,11 @@ impl Stream {
 
     pub(super) async fn records(&self, iterator: &str) -> Result<Answer, ConnectorError> {
         let call =
-            self.client.get_records().shard_iterator(iterator).limit(MOST).set_stream_arn(self.named.arn.clone());
+            self.patient.get_records().shard_iterator(iterator).limit(MOST).set_stream_arn(self.named.arn.clone());
         match call.send().await {
             Ok(answer) => Ok(Answer::Records(answer)),
             Err(error) if error.code() == Some("ExpiredIteratorException") => Ok(Answer::Expired),
+            Err(error) if error.code() == Some(MISSING) => Ok(Answer::Missing),
             Err(error) => Err(failed("GetRecords", &error)),
         }
     }
@@ -152,7 +165,7 @@ impl Stream {
             )));
         }
         if let Some(open) = self.list().await?.iter().find(|listed| !listed.is_closed) {
-            self.iterator(&open.shard.id, &Position::Oldest).await?;
+            self.iterator(&open.shard.id, &Position::Oldest).await?.ok_or_else(missing)?;
         }
         let encryption = match about.encryption_type() {
             Some(EncryptionType::Kms) => "encrypted with a KMS key",
@@ -181,13 +194,20 @@ where
     }
 }
 
+/// The code for a stream or a shard that is not there.
+const MISSING: &str = "ResourceNotFoundException";
+
+pub(super) fn missing() -> ConnectorError {
+    ConnectorError::configuration(
+        "there is no such stream or shard; check account, name and region in `stream`, and `region` where it is given",
+    )
+}
+
 /// The codes of Kinesis (<https://docs.aws.amazon.com/kinesis/latest/APIReference/API_GetRecords.html>).
 fn known(code: &str) -> Option<ConnectorError> {
     let denied = |text: &str| ConnectorError::new(ErrorKind::Denied, text.to_owned());
     Some(match code {
-        "ResourceNotFoundException" => ConnectorError::configuration(
-            "there is no such stream or shard; check account, name and region in `stream`, and `region` where it is given",
-        ),
+        MISSING => missing(),
         "ResourceInUseException" => ConnectorError::unavailable("the stream is being changed"),
         "ProvisionedThroughputExceededException" => ConnectorError::unavailable(
             "Kinesis throttles: all readers of a shard together have 5 calls and 2 MB a second",

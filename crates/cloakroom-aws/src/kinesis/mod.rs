@@ -133,6 +133,7 @@ pub fn build(config: &Config, context: &SourceContext) -> Result<Box<dyn Source>
         working: BTreeMap::new(),
         resting: BTreeMap::new(),
         over: BTreeSet::new(),
+        missing: BTreeSet::new(),
         given: VecDeque::new(),
         tasks: JoinSet::new(),
         room: Arc::new(Semaphore::new(ROOM)),
@@ -192,6 +193,8 @@ struct KinesisSource {
     resting: BTreeMap<String, Resting>,
     /// Shards that this run reads no more: it reached their newest record and is to end, or left them to another run.
     over: BTreeSet<String>,
+    /// Shards that were not there when they were read.
+    missing: BTreeSet<String>,
     /// What was given out and has no outcome, oldest first.
     given: VecDeque<Given>,
     tasks: JoinSet<()>,
@@ -222,12 +225,16 @@ impl KinesisSource {
     }
 
     async fn list(&mut self) -> Result<(), ConnectorError> {
-        let mut backoff = Backoff::new(self.context.retry);
+        let mut backoff = Backoff::new(self.context.retry).telling("kinesis: the shards cannot be listed");
         loop {
             match self.stream()?.list().await {
                 Ok(listed) => {
                     self.listed(listed);
-                    return Ok(());
+                    let missing = std::mem::take(&mut self.missing);
+                    return match self.shards.iter().find(|shard| missing.contains(&shard.id)) {
+                        Some(shard) => Err(calls::missing().context(&shard.id)),
+                        None => Ok(()),
+                    };
                 }
                 Err(error) => sleep(backoff.after(error)?).await,
             }
@@ -355,6 +362,12 @@ impl KinesisSource {
             }
             What::CaughtUp => {
                 self.over.insert(shard.to_string());
+                return Ok(None);
+            }
+            What::Missing => {
+                // Closed, and its records became too old to be kept. The next list decides.
+                self.missing.insert(shard.to_string());
+                self.list_at = Instant::now();
                 return Ok(None);
             }
             What::Failed(error) => return Err(error.context(self.partition(&shard)?)),

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use cloakroom_pipeline::error::{ConnectorError, ErrorKind};
+use cloakroom_pipeline::error::ConnectorError;
 use cloakroom_pipeline::prefetch::gone;
 use cloakroom_pipeline::retry::{Backoff, RetryConfig};
 use cloakroom_pipeline::source::Batch;
@@ -36,6 +36,8 @@ pub(super) enum What {
     End(Batch),
     /// Everything was read for now, in a run that ends then.
     CaughtUp,
+    /// There is no such shard any more.
+    Missing,
     Failed(ConnectorError),
 }
 
@@ -64,6 +66,8 @@ enum Step {
     Newest,
     /// The shard is closed, and this was the end of it.
     End,
+    /// There is no such shard any more.
+    Missing,
 }
 
 impl Reading {
@@ -77,15 +81,12 @@ impl Reading {
     }
 
     async fn read(&mut self) -> Result<What, ConnectorError> {
-        let (mut iterator, mut backoff, mut newest) = (None, Backoff::new(self.retry), 0);
+        let (mut iterator, mut backoff, mut newest) = (None, Backoff::new(self.retry).telling(format!("kinesis: shard {}", self.shard)), 0);
         loop {
             let began = Instant::now();
             let pause = match self.step(&mut iterator).await {
                 Err(error) => {
-                    let kind = error.kind;
-                    let pause = backoff.after(error)?;
-                    tracing::debug!(shard = %self.shard, kind = ?kind, tries = backoff.tries(), "reading a shard is tried again");
-                    sleep(pause).await;
+                    sleep(backoff.after(error)?).await;
                     continue;
                 }
                 Ok(Step::End) => {
@@ -93,6 +94,7 @@ impl Reading {
                     let end = self.cutter.batch(Vec::new(), &self.from);
                     return end.map(What::End).ok_or_else(gone);
                 }
+                Ok(Step::Missing) => return Ok(What::Missing),
                 Ok(Step::Nothing) if self.once => return Ok(What::CaughtUp),
                 Ok(Step::Nothing) => IDLE,
                 Ok(Step::Newest) => {
@@ -107,7 +109,7 @@ impl Reading {
                     BUSY
                 }
             };
-            backoff = Backoff::new(self.retry);
+            backoff.succeeded();
             sleep_until(began + pause).await;
         }
     }
@@ -119,14 +121,15 @@ impl Reading {
         let current = match iterator {
             Some(current) => current,
             None => {
-                let fresh = self.stream.iterator(&self.shard, &self.from).await?;
-                // Not the end of the shard: that is said by an answer with records, or without.
-                let strange = || ConnectorError::new(ErrorKind::Corrupt, "Kinesis gave no iterator for a shard");
-                iterator.insert(fresh.ok_or_else(strange)?)
+                let Some(fresh) = self.stream.iterator(&self.shard, &self.from).await? else {
+                    return Ok(Step::Missing);
+                };
+                iterator.insert(fresh)
             }
         };
         let answer = match self.stream.records(current).await? {
             Answer::Records(answer) => answer,
+            Answer::Missing => return Ok(Step::Missing),
             Answer::Expired => {
                 tracing::debug!(shard = %self.shard, "the place in the shard expired and is asked for again");
                 *iterator = None;

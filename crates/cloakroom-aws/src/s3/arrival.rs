@@ -5,12 +5,13 @@ use std::sync::Arc;
 use aws_sdk_s3::Client;
 use cloakroom_core::{RecordError, RecordErrorKind};
 use cloakroom_pipeline::error::ConnectorError;
+use cloakroom_pipeline::retry::RetryConfig;
 use tokio::sync::mpsc;
 
 use super::OtherMessages;
 use super::listing::Listing;
 use super::notification::{Named, Said, read};
-use super::object::{Gone, Pinned};
+use super::object::{Gone, Pinned, Refusal};
 use crate::sqs::queue::{Message, Queue, WAIT_ONCE_S};
 
 /// What arrives, one by one.
@@ -21,6 +22,8 @@ pub(super) enum Arrival {
     Notice { message: Message, objects: usize },
     /// A message that is no notification, or leads to nothing that can be read: why. Without a reason it is a record.
     Alone { message: Message, why: Option<RecordError> },
+    /// An object of a notification that may not be asked about.
+    Refused { object: String, notice: Arc<str>, error: ConnectorError },
     /// Nothing more.
     End,
 }
@@ -50,6 +53,7 @@ pub(super) async fn list(mut listing: Listing, send: mpsc::Sender<Result<Arrival
 pub(super) struct Listening {
     pub(super) queue: Queue,
     pub(super) client: Client,
+    pub(super) retry: RetryConfig,
     pub(super) bucket: Option<String>,
     pub(super) prefix: String,
     pub(super) other: OtherMessages,
@@ -105,9 +109,14 @@ impl Listening {
         let notice = Arc::clone(&message.id);
         let mut arrivals = vec![Arrival::Notice { message, objects: named.len() }];
         for named in named {
-            match Pinned::of(&self.client, named).await? {
-                Some(pinned) => arrivals.push(Arrival::object(pinned, Some(Arc::clone(&notice)))),
-                None => {
+            let object = format!("s3/{}/{}", named.bucket, named.key);
+            match Pinned::of(&self.client, named, self.retry).await {
+                Ok(Some(pinned)) => arrivals.push(Arrival::object(pinned, Some(Arc::clone(&notice)))),
+                Err(Refusal { error, of_object: true }) => {
+                    arrivals.push(Arrival::Refused { object, notice: Arc::clone(&notice), error });
+                }
+                Err(Refusal { error, .. }) => return Err(error.context(object)),
+                Ok(None) => {
                     let Some(Arrival::Notice { message, .. }) = arrivals.into_iter().next() else {
                         return Ok(Vec::new());
                     };

@@ -38,7 +38,7 @@ impl Listing {
             }
             let Next::Page(token) = &self.next else { return Ok(None) };
             let token = token.clone();
-            let mut backoff = Backoff::new(self.retry);
+            let mut backoff = Backoff::new(self.retry).telling("s3: the bucket cannot be listed");
             loop {
                 match self.turn(token.clone(), None).await {
                     Ok(()) => break,

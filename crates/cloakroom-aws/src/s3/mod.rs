@@ -65,7 +65,7 @@ pub struct Config {
     /// How names of objects begin that are read. With `queue`, notifications about others become dead letters.
     #[serde(default)]
     pub prefix: String,
-    /// The bucket's region (default: `AWS_REGION`, else the profile's).
+    /// The bucket's region (default: with `queue` the queue's, else `AWS_REGION`, else the profile's).
     pub region: Option<Template>,
     /// Another address of S3: a VPC endpoint, an emulator.
     pub endpoint: Option<Template>,
@@ -196,7 +196,11 @@ struct S3Source {
 impl S3Source {
     async fn connect(&self) -> Result<Client, ConnectorError> {
         let Config { region, endpoint, profile, path_style, .. } = &self.config;
-        let aws = ClientConfig::resolve(region, endpoint, profile)?;
+        let mut aws = ClientConfig::resolve(region, endpoint, profile)?;
+        if let (None, Some(queue)) = (&aws.region, &self.config.queue) {
+            // S3 sends its notifications only within its region.
+            aws.region = queue.region()?;
+        }
         let sdk = sdk_config(&aws).await?;
         let config = Builder::from(&sdk)
             .force_path_style(path_style.unwrap_or(aws.endpoint.is_some()))
@@ -240,6 +244,11 @@ impl S3Source {
                 if objects == 0 {
                     self.notice_closed(&message.id);
                 }
+                Ok(None)
+            }
+            Some(Arrival::Refused { object, notice, error }) => {
+                self.leave(&object, error);
+                self.object_failed(Some(&notice));
                 Ok(None)
             }
             Some(Arrival::Alone { message, why }) => {
@@ -292,7 +301,7 @@ impl S3Source {
     /// Takes what a reading thread tells.
     fn take(&mut self, Told { object: number, what }: Told) -> Result<Option<Batch>, ConnectorError> {
         let Some(object) = self.objects.get_mut(&number) else { return Ok(None) };
-        if matches!(what, What::Failed(_) | What::Batch { last: true, .. }) {
+        if !matches!(what, What::Batch { last: false, .. }) {
             object.read = true;
             self.reading -= 1;
         }
@@ -307,18 +316,23 @@ impl S3Source {
                 self.given.push_back(Given::Object { number, last });
                 Ok(Some(batch))
             }
-            // Somebody must give a permission. The notification comes again by itself, and the queue's redrive policy says
-            // how often; the objects after this one need not wait.
-            What::Failed(error) if error.kind == ErrorKind::Denied => {
-                tracing::warn!(object = %object.partition, "an object is left: {error}");
-                let (_, count) = self.left.get_or_insert((error, 0));
-                *count += 1;
+            What::Refused(error) => {
+                let partition = Arc::clone(&object.partition);
+                self.leave(&partition, error);
                 self.object_failed(notice.as_ref());
                 self.forget_if_over(number);
                 Ok(None)
             }
             What::Failed(error) => Err(error.context(&object.partition)),
         }
+    }
+
+    /// Leaves an object. Somebody must give a permission: the notification comes again by itself, and the queue's redrive policy
+    /// says how often; the objects after this one need not wait.
+    fn leave(&mut self, object: &str, error: ConnectorError) {
+        tracing::warn!(object, "an object is left: {error}");
+        let (_, count) = self.left.get_or_insert((error, 0));
+        *count += 1;
     }
 
     /// Drops what is known of an object of which nothing is outstanding.
@@ -403,6 +417,7 @@ impl Source for S3Source {
                     let listening = Listening {
                         queue: queue.clone(),
                         client: client.clone(),
+                        retry: self.context.retry,
                         bucket: self.bucket()?,
                         prefix: self.config.prefix.clone(),
                         other: self.config.other_messages,
@@ -508,9 +523,9 @@ impl Source for S3Source {
     }
 
     async fn check(&mut self) -> Result<String, ConnectorError> {
-        let client = self.connect().await?;
+        let client = self.connect().await.map_err(|error| error.context("s3"))?;
         match (self.listing(&client)?, &self.config.queue) {
-            (Some(mut listing), _) => listing.check().await,
+            (Some(mut listing), _) => listing.check().await.map_err(|error| error.context("s3")),
             (None, Some(config)) => {
                 let queue = Queue::open(config, self.context.retry, false).await?;
                 Ok(format!("notifications from {}, about {} waiting", queue.partition(), queue.facts().depth.visible))

@@ -6,8 +6,10 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use aws_sdk_s3::Client;
+use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_s3::operation::get_object::GetObjectOutput;
 use aws_sdk_s3::primitives::ByteStream;
+use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use bytes::{Buf, Bytes};
 use cloakroom_pipeline::error::{ConnectorError, ErrorKind};
 use cloakroom_pipeline::framing::{Content, Reader};
@@ -15,7 +17,7 @@ use cloakroom_pipeline::retry::{Backoff, RetryConfig};
 use tokio::runtime::Handle;
 
 use super::notification::{Named, unquoted};
-use crate::error::failure;
+use crate::error::{failure, is_about_credentials};
 
 /// How long the next bytes of an answer may take.
 const SILENCE: Duration = Duration::from_secs(30);
@@ -37,24 +39,55 @@ impl Pinned {
     }
 
     /// Finds out the entity tag of an object whose notification does not say it. `None` when it is gone.
-    pub(super) async fn of(client: &Client, named: Named) -> Result<Option<Self>, ConnectorError> {
+    pub(super) async fn of(client: &Client, named: Named, retry: RetryConfig) -> Result<Option<Self>, Refusal> {
         let Named { bucket, key, etag, version } = named;
-        let etag = match etag {
-            Some(etag) => etag,
-            None => {
-                let call = client.head_object().bucket(&bucket).key(&key).set_version_id(version.clone());
-                match call.send().await {
-                    Ok(head) => unquoted(head.e_tag().unwrap_or_default()),
-                    // An answer to HEAD has no body and so no code.
-                    Err(error) if error.raw_response().is_some_and(|raw| raw.status().as_u16() == 404) => {
-                        return Ok(None);
-                    }
-                    Err(error) => return Err(failure(&error, known)),
+        if let Some(etag) = etag {
+            return Ok(Some(Self { bucket, key, etag, version }));
+        }
+        let mut backoff = Backoff::new(retry).telling(format!("s3/{bucket}/{key}"));
+        loop {
+            let call = client.head_object().bucket(&bucket).key(&key).set_version_id(version.clone());
+            match call.send().await {
+                Ok(head) => {
+                    let etag = unquoted(head.e_tag().unwrap_or_default());
+                    return Ok(Some(Self { bucket, key, etag, version }));
+                }
+                // An answer to HEAD has no body and so no code.
+                Err(error) if error.raw_response().is_some_and(|raw| raw.status().as_u16() == 404) => {
+                    return Ok(None);
+                }
+                Err(error) => {
+                    let Refusal { error, of_object } = refusal(&error);
+                    let pause = backoff.after(error).map_err(|error| Refusal { error, of_object })?;
+                    tokio::time::sleep(pause).await;
                 }
             }
-        };
-        Ok(Some(Self { bucket, key, etag, version }))
+        }
     }
+}
+
+/// A call that S3 refused, or that failed.
+#[derive(Clone, Debug)]
+pub(super) struct Refusal {
+    pub(super) error: ConnectorError,
+    /// It is about this object alone: others may be read.
+    pub(super) of_object: bool,
+}
+
+fn refusal<E>(error: &SdkError<E, HttpResponse>) -> Refusal
+where
+    E: ProvideErrorMetadata + std::error::Error + 'static,
+{
+    let code = error.code().unwrap_or_default();
+    let (is_answer, mut failed) = (error.as_service_error().is_some(), failure(error, known));
+    let of_object = is_answer && failed.kind == ErrorKind::Denied && !is_about_credentials(code);
+    if of_object && matches!(code, "AccessDenied" | "") {
+        failed.message.push_str(
+            " (it needs s3:GetObject, s3:GetObjectVersion where the bucket keeps versions, and s3:ListBucket to be told \
+             that an object is not there any more)",
+        );
+    }
+    Refusal { error: failed, of_object }
 }
 
 /// What the codes of S3 mean (<https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html>).
@@ -70,6 +103,14 @@ pub(super) fn known(code: &str) -> Option<ConnectorError> {
         "InvalidObjectState" => ConnectorError::new(
             ErrorKind::Denied,
             "the object is archived; restore it, then its notification leads to it again",
+        ),
+        "KMS.ThrottlingException" => {
+            ConnectorError::unavailable("KMS throttles, and the object is encrypted with a key of it")
+        }
+        code if code.starts_with("KMS.") => ConnectorError::new(
+            ErrorKind::Denied,
+            "the object is encrypted with a KMS key that this role may not use (it needs kms:Decrypt), or that is disabled \
+             or deleted",
         ),
         _ => return None,
     })
@@ -95,6 +136,15 @@ impl Gone {
     }
 }
 
+/// Why an object is not read to its end, where that is not what stands in it.
+#[derive(Clone, Debug)]
+pub(super) enum Why {
+    /// It never will be.
+    Gone(Gone),
+    /// A call was refused.
+    Refused(Refusal),
+}
+
 /// The content of an object. Lost connections are opened again where they were.
 pub(super) struct Object {
     source: Arc<Origin>,
@@ -111,44 +161,48 @@ struct Origin {
     runtime: Handle,
     /// The run ends, or another run works on the object.
     stop: Arc<AtomicBool>,
-    gone: OnceLock<Gone>,
+    why: OnceLock<Why>,
 }
 
 impl Object {
     /// Asks for the object. Blocks; must be called from a thread that may.
     ///
     /// # Errors
-    /// When it cannot be read; [`Object::gone`] then says whether it never will. The reason stands in `gone`.
+    /// When it cannot be read: why.
     pub(super) fn open(
         client: &Client,
         pinned: &Pinned,
         retry: RetryConfig,
         runtime: &Handle,
         stop: &Arc<AtomicBool>,
-    ) -> Result<Self, (Option<Gone>, ConnectorError)> {
+    ) -> Result<Self, Why> {
         let source = Arc::new(Origin {
             client: client.clone(),
             pinned: pinned.clone(),
             retry,
             runtime: runtime.clone(),
             stop: Arc::clone(stop),
-            gone: OnceLock::new(),
+            why: OnceLock::new(),
         });
-        let answer = source.get(0, None).map_err(|error| (source.gone.get().copied(), error))?;
-        let length = answer.content_length().and_then(|length| u64::try_from(length).ok()).unwrap_or(0);
+        let refused = |error| Why::Refused(Refusal { error, of_object: false });
+        let answer = source.get(0, None).map_err(|error| source.why.get().cloned().unwrap_or_else(|| refused(error)))?;
+        // Taken for 0 it would be an object without records.
+        let length = answer.content_length().and_then(|length| u64::try_from(length).ok()).ok_or_else(|| {
+            refused(ConnectorError::configuration("the answer does not say how long the object is; check `endpoint`"))
+        })?;
         Ok(Self { source, length, first: Mutex::new(Some(answer.body)) })
     }
 
-    /// Why it will never be read to its end, if that is so.
-    pub(super) fn gone(&self) -> Option<Gone> {
-        self.source.gone.get().copied()
+    /// Why it was not read to its end, where that is not what stands in it.
+    pub(super) fn why(&self) -> Option<Why> {
+        self.source.why.get().cloned()
     }
 }
 
 impl Origin {
     /// Asks for bytes until there is an answer.
     fn get(&self, offset: u64, length: Option<u64>) -> Result<GetObjectOutput, ConnectorError> {
-        let mut backoff = Backoff::new(self.retry);
+        let mut backoff = self.backoff();
         loop {
             self.check_stop()?;
             match self.runtime.block_on(self.get_once(offset, length)) {
@@ -156,6 +210,10 @@ impl Origin {
                 Err(error) => self.pause(&mut backoff, error)?,
             }
         }
+    }
+
+    fn backoff(&self) -> Backoff {
+        Backoff::new(self.retry).telling(self.pinned.name())
     }
 
     async fn get_once(&self, offset: u64, length: Option<u64>) -> Result<GetObjectOutput, ConnectorError> {
@@ -170,12 +228,16 @@ impl Origin {
         let answer = call.if_match(format!("\"{etag}\"")).send().await;
         answer.map_err(|error| {
             let status = error.raw_response().map_or(0, |raw| raw.status().as_u16());
-            match status {
-                404 => _ = self.gone.set(Gone::Removed),
-                412 | 416 => _ = self.gone.set(Gone::Replaced),
-                _ => {}
-            }
-            failure(&error, known)
+            let refusal = refusal(&error);
+            let failed = refusal.error.clone();
+            let why = match (status, error.code()) {
+                (404, Some("NoSuchKey" | "NoSuchVersion")) => Why::Gone(Gone::Removed),
+                (412 | 416, _) => Why::Gone(Gone::Replaced),
+                _ if failed.kind.is_transient() => return failed,
+                _ => Why::Refused(refusal),
+            };
+            let _ = self.why.set(why);
+            failed
         })
     }
 
@@ -238,7 +300,7 @@ struct Body {
 
 impl Body {
     fn new(source: &Arc<Origin>, at: u64, end: u64, stream: Option<ByteStream>, length: Option<u64>) -> Self {
-        let (source, backoff) = (Arc::clone(source), Backoff::new(source.retry));
+        let (source, backoff) = (Arc::clone(source), source.backoff());
         Self { source, at, end, stream, chunk: Bytes::new(), bounded: length.is_some(), backoff }
     }
 
@@ -272,7 +334,7 @@ impl Read for Body {
             match self.next() {
                 Ok(bytes) => {
                     self.chunk = bytes;
-                    self.backoff = Backoff::new(self.source.retry);
+                    self.backoff.succeeded();
                 }
                 Err(error) => {
                     self.stream = None;

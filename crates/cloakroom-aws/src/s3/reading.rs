@@ -16,7 +16,7 @@ use serde_json::json;
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 
-use super::object::{Object, Pinned};
+use super::object::{Object, Pinned, Refusal, Why};
 
 /// The position of an object that was read to its end.
 pub(super) const DONE: &str = "done";
@@ -31,8 +31,24 @@ pub(super) struct Told {
 pub(super) enum What {
     /// A batch; after the last one the object is done.
     Batch { batch: Batch, last: bool },
-    /// The object cannot be read now.
+    /// This object may not be read; others may.
+    Refused(ConnectorError),
+    /// Reading cannot go on.
     Failed(ConnectorError),
+}
+
+/// How reading ends before the object does.
+enum End {
+    /// What is left of it will never be read: it is damaged, or gone.
+    Unreadable(ConnectorError),
+    /// It is as it was, and cannot be read now.
+    Failed(Refusal),
+}
+
+impl End {
+    fn unreadable(why: &str) -> Self {
+        Self::Unreadable(ConnectorError::new(ErrorKind::Corrupt, why))
+    }
 }
 
 /// One object to read.
@@ -63,24 +79,28 @@ impl Reading {
         // A library that panics over a damaged file must not leave the object without an end.
         let read = catch_unwind(AssertUnwindSafe(|| self.read_into(runtime, &mut held)));
         let read = read.unwrap_or_else(|_| {
-            Err(ConnectorError::new(ErrorKind::Corrupt, "the reader failed over what it found in the object"))
+            Err(End::unreadable("the reader failed over what it found in the object"))
         });
         let told = match read {
             Ok(()) => self.tell(What::Batch { batch: self.end(held.take(), None), last: true }),
             // Trying again would not help: what was cut is delivered, and for the rest stands a dead letter.
-            Err(error) if matches!(error.kind, ErrorKind::Corrupt | ErrorKind::Configuration) => {
+            Err(End::Unreadable(error)) => {
                 self.tell(What::Batch { batch: self.end(held.take(), Some(error)), last: true })
             }
-            Err(error) => self.tell(What::Failed(error)),
+            Err(End::Failed(Refusal { error, of_object: true })) => self.tell(What::Refused(error)),
+            Err(End::Failed(Refusal { error, .. })) => self.tell(What::Failed(error)),
         };
         // Nobody listens: the run has ended.
         let _ = told;
     }
 
-    fn read_into(&self, runtime: &Handle, held: &mut Option<Batch>) -> Result<(), ConnectorError> {
-        let unreadable = |why: &str| ConnectorError::new(ErrorKind::Corrupt, why.to_owned());
+    fn read_into(&self, runtime: &Handle, held: &mut Option<Batch>) -> Result<(), End> {
+        let why = |why: Why| match why {
+            Why::Gone(gone) => End::unreadable(gone.why()),
+            Why::Refused(refusal) => End::Failed(refusal),
+        };
         let opened = Object::open(&self.client, &self.pinned, self.context.retry, runtime, &self.stop);
-        let object = Arc::new(opened.map_err(|(gone, error)| gone.map_or(error, |gone| unreadable(gone.why())))?);
+        let object = Arc::new(opened.map_err(why)?);
         let content: Arc<Object> = Arc::clone(&object);
         let read = Input::open(content).and_then(|input| {
             framing::read(&input, &self.from, &self.context, &self.partition, &mut |mut batch| {
@@ -91,7 +111,11 @@ impl Reading {
                 }
             })
         });
-        read.map_err(|error| object.gone().map_or(error, |gone| unreadable(gone.why())))
+        read.map_err(|error| match object.why() {
+            Some(known) => why(known),
+            None if matches!(error.kind, ErrorKind::Corrupt | ErrorKind::Configuration) => End::Unreadable(error),
+            None => End::Failed(Refusal { error, of_object: false }),
+        })
     }
 
     fn tell(&self, what: What) -> Result<(), ConnectorError> {

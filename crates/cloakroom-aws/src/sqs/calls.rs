@@ -60,11 +60,11 @@ impl Calls {
         Self { client: Client::new(sdk), patient: Client::from_conf(patient), address, attributes }
     }
 
-    /// Waits for up to ten messages. `hide_s`: another visibility timeout than the queue's.
+    /// Waits for up to ten messages. `hide_s`: for how long they are hidden from others.
     pub(super) async fn receive(
         &self,
         wait_s: i32,
-        hide_s: Option<i32>,
+        hide_s: i32,
         is_fifo: bool,
     ) -> Result<Vec<Received>, ConnectorError> {
         // With it a FIFO queue answers a call that was lost on its way once more, instead of locking its groups.
@@ -77,7 +77,7 @@ impl Calls {
             .wait_time_seconds(wait_s)
             .set_message_system_attribute_names(self.attributes.then(|| vec![MessageSystemAttributeName::All]))
             .set_message_attribute_names(self.attributes.then(|| vec!["All".to_owned()]))
-            .set_visibility_timeout(hide_s)
+            .visibility_timeout(hide_s)
             .set_receive_request_attempt_id(attempt);
         let answer = call.send().await.map_err(|error| self.failed("ReceiveMessage", &failure(&error, known)))?;
         Ok(answer.messages.unwrap_or_default())

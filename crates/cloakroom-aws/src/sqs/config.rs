@@ -6,6 +6,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::address::Address;
+use crate::client::plain;
 
 /// Which queue, and how to ask it.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
@@ -64,6 +65,14 @@ impl QueueConfig {
             "1 to 43200, 12 hours",
         )?;
         Address::parse(&self.queue_url.resolve_plain()?).map(drop)
+    }
+
+    /// The region that the settings name, if they do.
+    pub(crate) fn region(&self) -> Result<Option<String>, ConnectorError> {
+        match plain(&self.region)? {
+            Some(region) => Ok(Some(region)),
+            None => Ok(Address::parse(&self.queue_url.resolve_plain()?)?.region),
+        }
     }
 }
 

@@ -9,7 +9,9 @@ pub(super) fn known(code: &str) -> Option<ConnectorError> {
     let denied = |text: &str| ConnectorError::new(ErrorKind::Denied, text.to_owned());
     // `AWS.SimpleQueueService.NonExistentQueue`, `com.amazonaws.sqs#QueueDoesNotExist`
     let name = code.rsplit(['.', '#']).next().unwrap_or_default();
-    Some(match name {
+    // SQS sends `KMS.AccessDeniedException` for what its model calls `KmsAccessDenied`.
+    let of_kms = code.contains("KMS.").then(|| format!("Kms{}", name.trim_end_matches("Exception")));
+    Some(match of_kms.as_deref().unwrap_or(name) {
         "QueueDoesNotExist" | "NonExistentQueue" => ConnectorError::configuration(
             "there is no such queue; check account, name and region in `queue_url`, and `region` where it is given",
         ),
@@ -20,7 +22,7 @@ pub(super) fn known(code: &str) -> Option<ConnectorError> {
              does not delete them",
         ),
         "RequestThrottled" => ConnectorError::unavailable("SQS throttles the queue"),
-        "KmsThrottled" => ConnectorError::unavailable("KMS throttles, and the queue is encrypted with a key of it"),
+        "KmsThrottled" | "KmsThrottling" => ConnectorError::unavailable("KMS throttles, and the queue is encrypted with a key of it"),
         "KmsAccessDenied" | "KmsOptInRequired" => {
             denied("the queue is encrypted with a KMS key that this role may not use; it needs kms:Decrypt for the key")
         }
@@ -54,6 +56,10 @@ mod tests {
             ("com.amazonaws.sqs#OverLimit", ErrorKind::Unavailable),
             ("RequestThrottled", ErrorKind::Unavailable),
             ("KmsAccessDenied", ErrorKind::Denied),
+            ("KMS.AccessDeniedException", ErrorKind::Denied),
+            ("KMS.ThrottlingException", ErrorKind::Unavailable),
+            ("KMS.InvalidStateException", ErrorKind::Denied),
+            ("KMS.OptInRequired", ErrorKind::Denied),
         ] {
             assert_eq!(known(code).unwrap().kind, kind, "{code}");
         }

@@ -244,7 +244,7 @@ impl Inner {
     }
 
     async fn receive(&self, wait_s: i32) -> Result<Option<Vec<Message>>, ConnectorError> {
-        let mut backoff = Backoff::new(self.retry);
+        let mut backoff = Backoff::new(self.retry).telling("receiving");
         loop {
             if self.closing.is_cancelled() {
                 return Ok(None);
@@ -259,9 +259,7 @@ impl Inner {
                 }
                 Ok(messages) => return Ok(Some(messages)),
                 Err(error) => {
-                    let text = error.message.clone();
                     let pause = backoff.after(error)?;
-                    tracing::warn!(queue = %self.calls.address.partition, tries = backoff.tries(), "receiving failed: {text}");
                     self.closing.run_until_cancelled(tokio::time::sleep(pause)).await;
                 }
             }
@@ -269,8 +267,8 @@ impl Inner {
     }
 
     async fn receive_once(&self, wait_s: i32) -> Result<Vec<Message>, ConnectorError> {
-        let hide_s = (self.visibility_s != self.facts.visibility_s).then_some(self.visibility_s);
-        let received = self.calls.receive(wait_s, hide_s, self.facts.is_fifo).await?;
+        // Also when it is the queue's own, which somebody may change: renewals go by what it was.
+        let received = self.calls.receive(wait_s, self.visibility_s, self.facts.is_fifo).await?;
         let now = Instant::now();
         let mut messages = Vec::with_capacity(PER_CALL);
         {
@@ -295,7 +293,7 @@ impl Inner {
 
     /// Deletes up to ten.
     async fn delete(&self, ids: &[Arc<str>]) -> Result<(), ConnectorError> {
-        let mut backoff = Backoff::new(self.retry);
+        let mut backoff = Backoff::new(self.retry).telling("deleting");
         self.held().leave(ids);
         loop {
             let handles = self.held().handles(ids);
@@ -314,7 +312,6 @@ impl Inner {
                 }
                 Err(error) => error,
             };
-            tracing::debug!(queue = %self.calls.address.partition, tries = backoff.tries(), "deleting is tried again: {error}");
             tokio::time::sleep(backoff.after(error)?).await;
         }
     }

@@ -34,6 +34,24 @@ pub trait Content: Send + Sync {
     fn error(&self, error: &io::Error) -> ConnectorError;
 }
 
+/// What comes out of a decompressor. Those have kinds of their own for content that is damaged.
+struct Decompressed<R>(R);
+
+impl<R: Read> Read for Decompressed<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.0.read(buffer).map_err(|error| {
+            let is_of_the_origin = error.raw_os_error().is_some()
+                || error.get_ref().is_some_and(|cause| cause.is::<ConnectorError>());
+            match error.kind() {
+                io::ErrorKind::Other | io::ErrorKind::InvalidInput if !is_of_the_origin => {
+                    io::Error::new(io::ErrorKind::InvalidData, error)
+                }
+                _ => error,
+            }
+        })
+    }
+}
+
 /// How the bytes are compressed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Compression {
@@ -109,9 +127,9 @@ impl Input {
         let mut reader: Reader = match self.compression {
             Compression::None => raw,
             Compression::Gzip => {
-                Box::new(flate2::bufread::MultiGzDecoder::new(BufReader::with_capacity(256 * 1024, raw)))
+                Box::new(Decompressed(flate2::bufread::MultiGzDecoder::new(BufReader::with_capacity(256 * 1024, raw))))
             }
-            Compression::Zstd => Box::new(zstd::Decoder::new(raw).map_err(failed)?),
+            Compression::Zstd => Box::new(Decompressed(zstd::Decoder::new(raw).map_err(failed)?)),
         };
         let skipped = io::copy(&mut reader.by_ref().take(offset), &mut io::sink()).map_err(failed)?;
         Ok((skipped == offset).then_some(reader))

@@ -113,14 +113,11 @@ fn number(number: u64) -> AttributeValue {
 #[async_trait]
 impl Store for Table {
     async fn open(&self) -> Result<(), ConnectorError> {
-        let mut found = table::ready(&self.client, &self.name).await?;
-        if found.is_none() {
-            table::create(&self.client, &self.name, &Self::schema()).await?;
-            found = table::ready(&self.client, &self.name).await?;
-        }
-        // One that was made just now may not be seen yet.
-        let making = || ConnectorError::unavailable(format!("the table {} is still being made", self.name));
-        self.check(&found.ok_or_else(making)?.schema)
+        let table = match table::ready(&self.client, &self.name).await? {
+            Some(table) => table,
+            None => table::made(&self.client, &self.name, &Self::schema()).await?,
+        };
+        self.check(&table.schema)
     }
 
     async fn list(&self) -> Result<Vec<Lease>, ConnectorError> {

@@ -81,7 +81,7 @@ impl Keeper {
     /// Keeps the leases until it is stopped, then gives them up. Fails when the store fails for good, or for too long.
     pub(super) async fn run(mut self, retry: RetryConfig, stop: CancellationToken) -> Result<(), ConnectorError> {
         let pace = self.duration / 5;
-        let mut backoff = Backoff::new(retry);
+        let mut backoff = Backoff::new(retry).telling("kinesis: leases");
         loop {
             let looked = tokio::select! {
                 looked = self.look() => looked,
@@ -89,16 +89,13 @@ impl Keeper {
             };
             let (pause, may_wake) = match looked {
                 Ok(is_settled) => {
-                    backoff = Backoff::new(retry);
+                    backoff.succeeded();
                     // Whoever waits for a lease looks more often.
                     (if is_settled { pace } else { (pace / 5).max(SHORTEST) }, true)
                 }
                 Err(error) => {
-                    let kind = error.kind;
                     // Not longer than a renewal may wait when the store is there again.
-                    let pause = backoff.after(error)?.min(pace);
-                    tracing::debug!(kind = ?kind, tries = backoff.tries(), "the leases are looked at again");
-                    (pause, false)
+                    (backoff.after(error)?.min(pace), false)
                 }
             };
             tokio::select! {

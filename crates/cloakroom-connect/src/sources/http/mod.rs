@@ -145,15 +145,11 @@ impl Reader {
 
     /// Asks until there is an answer, or it is not worth asking again.
     async fn patiently(&self, url: &Url, may_be_missing: bool, page: u64) -> Result<Option<Answer>, ConnectorError> {
-        let mut backoff = Backoff::new(self.retry);
+        let mut backoff = Backoff::new(self.retry).telling(format!("http: page {page}"));
         loop {
             match self.api.get(url, may_be_missing).await {
                 Ok(answer) => return Ok(answer),
-                Err(error) => {
-                    let pause = backoff.after(error)?;
-                    tracing::debug!(page, tries = backoff.tries(), "a request failed and is tried again");
-                    tokio::time::sleep(pause).await;
-                }
+                Err(error) => tokio::time::sleep(backoff.after(error)?).await,
             }
         }
     }
