@@ -218,7 +218,8 @@ async fn what_is_damaged_or_gone_is_one_dead_letter_and_nothing_waits_for_it() {
     let damaged = of("b.jsonl.gz");
     assert!(damaged.len() > 20 && damaged.last().unwrap().starts_with("source cannot be read: "), "{damaged:?}");
     assert!(damaged[..damaged.len() - 1].iter().all(|record| record.starts_with("{\"n\":")));
-    assert!(of("f.jsonl.zst").len() == 21 && of("f.jsonl.zst")[20].starts_with("source cannot be read: "));
+    let trailed = of("f.jsonl.zst");
+    assert!(trailed.len() == 21 && trailed[20].starts_with("source cannot be read: "), "{trailed:?}");
     assert!(of("c.jsonl").len() == 1 && of("c.jsonl")[0].contains("was removed before"));
     assert!(of("d.jsonl").len() == 1 && of("d.jsonl")[0].contains("was replaced before"));
     assert_eq!(ledger.0.values().filter(|position| *position == "done").count(), 6);

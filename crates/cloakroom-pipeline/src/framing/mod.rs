@@ -47,8 +47,10 @@ pub fn read(
         last: None,
     };
     let policy = &context.policy;
-    frame::frame(input, policy.format(), policy.limits(), from, &mut batcher)?;
-    batcher.send()
+    let cut = frame::frame(input, policy.format(), policy.limits(), from, &mut batcher);
+    // Also when it failed: whoever reads may never come back to what was cut.
+    let sent = batcher.send();
+    cut.and(sent)
 }
 
 /// Collects records until a batch is full.
