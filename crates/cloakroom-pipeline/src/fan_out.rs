@@ -1,7 +1,7 @@
 //! One pipeline into several sinks: a record has an outcome when all of them have it.
 //!
 //! ```text
-//! write    each sink stages the batch; what one of them refuses is taken out of all
+//! write    each sink stages the batch, those with transactions first; what one of them refuses is taken out of all
 //! commit   one sink after the other
 //! ```
 //!
@@ -33,6 +33,8 @@ pub const SINKS: std::ops::RangeInclusive<usize> = 2..=8;
 /// Several sinks as one.
 pub struct FanOut {
     branches: Vec<Branch>,
+    /// In which order they stage. A record that a sink without transactions has written cannot be taken out any more.
+    staging: Vec<usize>,
     /// Where the sinks stand in each partition.
     stands: HashMap<String, Stand>,
     staged: Option<Staged>,
@@ -80,8 +82,10 @@ impl FanOut {
                 "fan_out, {name}: it does not remember what it was given, so it cannot be one of several sinks"
             )));
         }
+        let mut staging: Vec<usize> = (0..sinks.len()).collect();
+        staging.sort_by_key(|at| !sinks[*at].1.is_transactional());
         let branches = sinks.into_iter().map(|(name, sink)| Branch { name, sink, open: false }).collect();
-        Ok(Self { branches, stands: HashMap::new(), staged: None, attempt: None })
+        Ok(Self { branches, staging, stands: HashMap::new(), staged: None, attempt: None })
     }
 
     /// Asks all ledgers where they stand.
@@ -121,7 +125,8 @@ impl FanOut {
         // How many records had been refused when a sink was written to.
         let mut written = vec![None; self.branches.len()];
         while written.iter().any(|then| *then != Some(attempt.dead.len())) {
-            for (index, branch) in self.branches.iter_mut().enumerate() {
+            for &index in &self.staging {
+                let branch = &mut self.branches[index];
                 if written[index] == Some(attempt.dead.len()) {
                     continue;
                 }

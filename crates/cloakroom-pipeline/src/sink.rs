@@ -122,6 +122,12 @@ pub trait Sink: Ledger {
     fn has_ledger(&self) -> bool {
         true
     }
+
+    /// True when nothing of what [`write`](Self::write) stages can be seen before [`commit`](Self::commit): a sink with
+    /// transactions. False when the records themselves are there by then, and only the ledger moves with the commit.
+    fn is_transactional(&self) -> bool {
+        true
+    }
 }
 
 #[async_trait]

@@ -273,6 +273,10 @@ impl Sink for DynamoSink {
         Ok(())
     }
 
+    fn is_transactional(&self) -> bool {
+        false
+    }
+
     async fn write(&mut self, batch: &SinkBatch) -> Result<Vec<RowOutcome>, ConnectorError> {
         self.write_all(batch).await.map_err(|error| error.context("dynamodb"))
     }

@@ -18,6 +18,8 @@ struct Store {
     fails: usize,
     fails_after: usize,
     conflict: bool,
+    /// Has no transactions: what was written to it, committed or not.
+    written: Option<HashSet<String>>,
     opened: usize,
     closed: usize,
 }
@@ -59,7 +61,7 @@ impl Sink for Memory {
     }
 
     async fn write(&mut self, batch: &SinkBatch) -> Result<Vec<RowOutcome>, ConnectorError> {
-        let store = self.store.lock();
+        let mut store = self.store.lock();
         let stands = match &batch.progress {
             Progress::Position { partition, position } => store.positions.get(&**partition) == Some(position),
             Progress::Ids => false,
@@ -78,6 +80,9 @@ impl Sink for Memory {
             Some((progress, outcomes)) if stands && progress == batch.progress => outcomes,
             _ => batch.records.iter().map(outcome).collect(),
         };
+        if let Some(written) = &mut store.written {
+            written.extend(batch.records.iter().map(text));
+        }
         let nothing = if stands { vec![RowOutcome::Duplicate; outcomes.len()] } else { outcomes.clone() };
         self.staged = Some((batch.clone(), nothing));
         Ok(outcomes)
@@ -118,6 +123,10 @@ impl Sink for Memory {
 
     async fn check(&mut self) -> Result<String, ConnectorError> {
         Ok("is there".to_owned())
+    }
+
+    fn is_transactional(&self) -> bool {
+        self.store.lock().written.is_none()
     }
 }
 
@@ -309,6 +318,21 @@ async fn what_one_refuses_reaches_none() {
         assert_eq!(put(&mut fan_out(&all), &replayed).await, [RowOutcome::Delivered]);
         assert_eq!(put(&mut fan_out(&all), &replayed).await, [RowOutcome::Duplicate]);
         assert!(stores.iter().all(|store| store.rows().len() == 19));
+    }
+}
+
+#[tokio::test]
+async fn what_a_sink_with_transactions_refuses_is_never_written_to_one_without() {
+    for without in 0..3 {
+        let stores = [Shared::default(), Shared::default(), Shared::default()];
+        stores[without].lock().written = Some(HashSet::new());
+        stores[(without + 1) % 3].lock().refuses = [content(3)].into();
+        stores[(without + 2) % 3].lock().refuses = [content(7)].into();
+        let mut sink = fan_out(&stores.iter().collect::<Vec<_>>());
+        let outcomes = sink.write(&lines(1..=10, 9)).await.unwrap();
+        assert_eq!(count(&outcomes, &RowOutcome::Delivered), 8);
+        let written = stores[without].lock().written.clone().unwrap();
+        assert!(written.len() == 8 && !written.contains(&content(3)) && !written.contains(&content(7)), "{without}");
     }
 }
 

@@ -225,6 +225,10 @@ impl Sink for ElasticsearchSink {
         Ok(())
     }
 
+    fn is_transactional(&self) -> bool {
+        false
+    }
+
     async fn write(&mut self, batch: &SinkBatch) -> Result<Vec<RowOutcome>, ConnectorError> {
         self.write_all(batch).await.map_err(|error| error.context("elasticsearch"))
     }
