@@ -110,7 +110,9 @@ pub async fn sdk_config(config: &ClientConfig) -> Result<SdkConfig, ConnectorErr
     }
     let sdk = loader.load().await;
     if sdk.region().is_none() {
-        return Err(ConnectorError::configuration("no AWS region is known: name one, or set AWS_REGION"));
+        return Err(ConnectorError::configuration(
+            "no AWS region is known: write `region: eu-west-1`, or whichever it is, or set AWS_REGION",
+        ));
     }
     Ok(sdk)
 }

@@ -32,9 +32,9 @@ where
         SdkError::DispatchFailure(failed) if failed.is_timeout() => {
             ConnectorError::unavailable("AWS did not answer in time")
         }
-        SdkError::DispatchFailure(failed) if failed.is_io() => {
-            ConnectorError::unavailable("AWS cannot be reached; check region, address and network")
-        }
+        SdkError::DispatchFailure(failed) if failed.is_io() => ConnectorError::unavailable(
+            "AWS cannot be reached; check region and network, or `endpoint`, which is left out for AWS itself",
+        ),
         SdkError::DispatchFailure(_) => ConnectorError::unavailable("the call to AWS could not be sent"),
         _ => ConnectorError::configuration("the call to AWS cannot be made with these settings"),
     }
@@ -110,7 +110,9 @@ fn of_code(code: &str, status: u16) -> ConnectorError {
         _ if status < 300 => ConnectorError::new(ErrorKind::Corrupt, "AWS answered something else than was asked for"),
         _ => {
             let code = if is_name(code) { format!(", {code}") } else { String::new() };
-            ConnectorError::configuration(format!("AWS refuses the call ({status}{code}); check region, address and names"))
+            ConnectorError::configuration(format!(
+                "AWS refuses the call ({status}{code}); check region, address and names"
+            ))
         }
     }
 }

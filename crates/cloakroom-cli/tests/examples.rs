@@ -48,6 +48,19 @@ fn every_example_loads() {
     }
 }
 
+/// Ledger and dead letters go by the name: two files with one name would replay each other's.
+#[test]
+fn every_example_has_a_name_of_its_own() {
+    let mut names: Vec<String> = examples()
+        .iter()
+        .map(|(path, example)| example["name"].as_str().map_or_else(|| path.display().to_string(), str::to_owned))
+        .collect();
+    names.sort();
+    let count = names.len();
+    names.dedup();
+    assert_eq!(names.len(), count, "{names:?}");
+}
+
 #[test]
 #[cfg(feature = "aws")]
 fn the_published_schema_is_the_programs_own() {

@@ -315,13 +315,17 @@ fn mistakes_in_a_pipeline_are_named_with_file_line_column_and_the_nearest_word()
         ("fields: { ip: { protect: { hash: md5 } } }\n", ":1:26: `hash`:"),
         ("sink: { postgres: { url: 'postgres://u:SECRET@host/db', table: t\n", ":"),
         ("sink: { postgres: { url: \"postgres://u:SECRET@host/db, table: t } }\n", ":1:26: "),
-        ("retry: { base_ms: SECRET }\n", ":1:19: "),
+        ("retry: { base_ms: SECRET }\n", ":1:19: a whole number is expected here"),
         (
             "source: { http: { url: u, auth: { basic: { user: u, pasword: SECRET } } } }\n",
             ":1:53: unknown field `pasword`; did you mean `password`?",
         ),
         ("source: { http: { url: u, auth: { basic: { user: u, password: [SECRET] } } } }\n", ":1:63: "),
-        ("sink: { postgres: 'postgres://u:SECRET@host/db' }\n", ":1:19: "),
+        ("sink: { postgres: 'postgres://u:SECRET@host/db' }\n", ":1:19: settings are expected here"),
+        ("fields: { ip: hmac }\n", ":1:15: settings are expected here"),
+        ("record: { require: user_id }\n", ":1:20: a list is expected here"),
+        ("retry: { give_up_after_s: 5m }\n", ":1:27: a whole number is expected here, without a unit"),
+        ("fields: { day: { set: today } }\n", ":1:"),
         ("SECRET\n", ":1:1: "),
     ] {
         assert_refused(&room, text, expected);
@@ -332,6 +336,57 @@ fn mistakes_in_a_pipeline_are_named_with_file_line_column_and_the_nearest_word()
         room.write("unset.yaml", "source: { file: { path: '${NOT_SET_ANYWHERE}' } }\nsink: { file: { path: '-' } }\n");
     let unset = room.run(&["run", &unset]);
     assert!(unset.expect_code(2).err().contains("NOT_SET_ANYWHERE is not set"), "{unset}");
+}
+
+#[test]
+fn check_refuses_settings_that_a_run_would_refuse_and_does_without_the_environment_of_one() {
+    let room = Room::new();
+    let source = "source: { file: { path: a.jsonl } }\n";
+    let sink = "sink: { file: { path: b.jsonl } }\n";
+    for (text, expected) in [
+        (format!("{source}sink: {{ file: {{ path: b.parquet, format: parquet }} }}\n"), "Parquet"),
+        (
+            format!("{source}sink: {{ elasticsearch: {{ url: 'http://localhost:1', index: X_Y, id: id }} }}\n"),
+            "small letters",
+        ),
+        (format!("{source}sink: {{ file: {{ path: '${{FOO' }} }}\n"), "`${` without `}`"),
+        #[cfg(feature = "aws")]
+        (format!("source: {{ s3: {{ prefix: x }} }}\n{sink}"), "`queue`"),
+        #[cfg(feature = "aws")]
+        (format!("source: {{ sqs: {{ queue_url: 'http://localhost:1/0/q', wait_s: 60 }} }}\n{sink}"), "`wait_s`"),
+        #[cfg(feature = "aws")]
+        (format!("source: {{ kinesis: {{ stream: s }} }}\nrecord: {{ format: csv }}\n{sink}"), "`record.format`"),
+    ] {
+        let pipeline = room.write("wrong.yaml", text);
+        for command in ["check", "run"] {
+            let finished = room.run(&[command, &pipeline]);
+            assert!(finished.expect_code(2).err().contains(expected), "{expected}: {finished}");
+        }
+    }
+    let unset = room.write("unset.yaml", format!("{source}sink: {{ file: {{ path: '${{NOT_SET_ANYWHERE}}' }} }}\n"));
+    let checked = room.run(&["check", &unset]).expect_code(0).out();
+    assert!(checked.contains("sink: not checked: the environment variable NOT_SET_ANYWHERE is not set"), "{checked}");
+    room.run(&["check", &unset, "--connect"]).expect_code(2);
+    let checked = room.run(&["check", &room.write("policy.yaml", source)]).expect_code(0).out();
+    assert!(checked.contains("sink: none; for `cloakroom run`"), "{checked}");
+}
+
+#[test]
+fn a_run_that_waits_for_a_dependency_says_so() {
+    let room = Room::new();
+    let url = "postgres://u:SECRET@127.0.0.1:1/db?sslmode=disable".replace("SECRET", SECRET);
+    let pipeline = room.write(
+        "waits.yaml",
+        format!(
+            "source: {{ file: {{ path: a.jsonl }} }}\nsink: {{ postgres: {{ url: '{url}', table: t }} }}\nretry: \
+             {{ base_ms: 50, max_ms: 100, give_up_after_s: 1 }}\n"
+        ),
+    );
+    let finished = room.run(&["run", &pipeline]);
+    let said = finished.expect_code(3).err();
+    assert!(said.contains("the sink is not ready: postgres: ") && said.contains("trying again"), "{finished}");
+    assert!(said.contains("is the server running") && !said.contains(SECRET), "{finished}");
+    assert_eq!(said.matches("trying again").count(), 1, "now and then, not each time: {finished}");
 }
 
 // BUG, reported: `config/error.rs` shows an unknown word whatever it is, and here it is the URL or the token itself.

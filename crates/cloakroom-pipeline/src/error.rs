@@ -12,6 +12,8 @@ use std::time::Duration;
 pub enum ErrorKind {
     /// What was asked for cannot be right: a missing table, an unknown host name, a wrong path.
     Configuration,
+    /// An environment variable that the pipeline file names is not set.
+    Unset,
     /// The other side said no: wrong password, missing permission.
     Denied,
     /// Not reachable, restarting, overloaded, timed out, deadlocked: worth another try.
@@ -36,7 +38,7 @@ impl ErrorKind {
     #[must_use]
     pub fn exit_code(self) -> u8 {
         match self {
-            Self::Configuration => 2,
+            Self::Configuration | Self::Unset => 2,
             Self::Unavailable | Self::Conflict | Self::Corrupt | Self::Internal => 3,
             Self::Denied => 4,
         }

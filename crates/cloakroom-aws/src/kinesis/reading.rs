@@ -81,7 +81,8 @@ impl Reading {
     }
 
     async fn read(&mut self) -> Result<What, ConnectorError> {
-        let (mut iterator, mut backoff, mut newest) = (None, Backoff::new(self.retry).telling(format!("kinesis: shard {}", self.shard)), 0);
+        let (mut iterator, mut backoff, mut newest) =
+            (None, Backoff::new(self.retry).telling(format!("kinesis: shard {}", self.shard)), 0);
         loop {
             let began = Instant::now();
             let pause = match self.step(&mut iterator).await {

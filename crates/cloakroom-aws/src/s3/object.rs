@@ -185,7 +185,8 @@ impl Object {
             why: OnceLock::new(),
         });
         let refused = |error| Why::Refused(Refusal { error, of_object: false });
-        let answer = source.get(0, None).map_err(|error| source.why.get().cloned().unwrap_or_else(|| refused(error)))?;
+        let answer =
+            source.get(0, None).map_err(|error| source.why.get().cloned().unwrap_or_else(|| refused(error)))?;
         // Taken for 0 it would be an object without records.
         let length = answer.content_length().and_then(|length| u64::try_from(length).ok()).ok_or_else(|| {
             refused(ConnectorError::configuration("the answer does not say how long the object is; check `endpoint`"))

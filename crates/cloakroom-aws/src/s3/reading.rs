@@ -78,9 +78,7 @@ impl Reading {
         let mut held: Option<Batch> = None;
         // A library that panics over a damaged file must not leave the object without an end.
         let read = catch_unwind(AssertUnwindSafe(|| self.read_into(runtime, &mut held)));
-        let read = read.unwrap_or_else(|_| {
-            Err(End::unreadable("the reader failed over what it found in the object"))
-        });
+        let read = read.unwrap_or_else(|_| Err(End::unreadable("the reader failed over what it found in the object")));
         let told = match read {
             Ok(()) => self.tell(What::Batch { batch: self.end(held.take(), None), last: true }),
             // Trying again would not help: what was cut is delivered, and for the rest stands a dead letter.

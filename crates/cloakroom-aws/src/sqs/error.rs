@@ -22,7 +22,9 @@ pub(super) fn known(code: &str) -> Option<ConnectorError> {
              does not delete them",
         ),
         "RequestThrottled" => ConnectorError::unavailable("SQS throttles the queue"),
-        "KmsThrottled" | "KmsThrottling" => ConnectorError::unavailable("KMS throttles, and the queue is encrypted with a key of it"),
+        "KmsThrottled" | "KmsThrottling" => {
+            ConnectorError::unavailable("KMS throttles, and the queue is encrypted with a key of it")
+        }
         "KmsAccessDenied" | "KmsOptInRequired" => {
             denied("the queue is encrypted with a KMS key that this role may not use; it needs kms:Decrypt for the key")
         }

@@ -1,6 +1,7 @@
 //! `cloakroom check`: what will happen to each field, before anything happens.
 
 use cloakroom_core::policy::{Column, ColumnSource, DetectConfig, RevealConfig, Unlisted};
+use cloakroom_pipeline::error::{ConnectorError, ErrorKind};
 use serde_json::json;
 
 use crate::args::{CheckOptions, Output};
@@ -8,6 +9,14 @@ use crate::error::Failure;
 use crate::load::load;
 use crate::output;
 use crate::registry::sink_context;
+
+/// What was built; or why it was not, where that is only for want of an environment that a run has.
+fn known<T>(built: Result<T, ConnectorError>, connect: bool) -> Result<Result<T, String>, ConnectorError> {
+    match built {
+        Err(error) if error.kind == ErrorKind::Unset && !connect => Ok(Err(format!("not checked: {error}"))),
+        built => built.map(Ok),
+    }
+}
 
 pub(crate) async fn check(options: CheckOptions) -> Result<u8, Failure> {
     let CheckOptions { file, connect, output } = options;
@@ -41,13 +50,22 @@ pub(crate) async fn check(options: CheckOptions) -> Result<u8, Failure> {
     };
     let metrics = loaded.metrics()?;
     let mut connections = Vec::new();
+    // Built also when nothing is asked for: most mistakes in their settings show then.
+    if let Some(source) = &loaded.file.source {
+        match known(source.build(&loaded.source_context(true)?), connect)? {
+            Ok(mut source) if connect => connections.push(("source", source.check().await?)),
+            Ok(_) => {}
+            Err(why) => connections.push(("source", why)),
+        }
+    }
+    if let Some(sink) = &loaded.file.sink {
+        match known(sink.build(&sink_context(&loaded.name, &loaded.policy)), connect)? {
+            Ok(mut sink) if connect => connections.push(("sink", sink.check().await?)),
+            Ok(_) => {}
+            Err(why) => connections.push(("sink", why)),
+        }
+    }
     if connect {
-        if let Some(source) = &loaded.file.source {
-            connections.push(("source", source.build(&loaded.source_context(true)?)?.check().await?));
-        }
-        if let Some(sink) = &loaded.file.sink {
-            connections.push(("sink", sink.build(&sink_context(&loaded.name, &loaded.policy))?.check().await?));
-        }
         if let Some(mut metrics) = metrics {
             connections.push(("metrics", metrics.check().await?));
         }
@@ -104,6 +122,11 @@ pub(crate) async fn check(options: CheckOptions) -> Result<u8, Failure> {
     }
     for (name, found) in connections {
         output::line(&format!("{name}: {found}"));
+    }
+    for (name, is_there) in [("source", loaded.file.source.is_some()), ("sink", loaded.file.sink.is_some())] {
+        if !is_there {
+            output::line(&format!("{name}: none; for `cloakroom run` the file needs a `{name}:` section"));
+        }
     }
     Ok(0)
 }

@@ -37,7 +37,7 @@ impl ConfigError {
         let at = error.location().map(|at| Position { line: at.line(), column: at.column() });
         let text = text.rfind(" at line ").map_or(text.as_str(), |end| &text[..end]);
         let text = text.split(", set DuplicateKeyPolicy").next().unwrap_or(text);
-        Self { file: file.to_owned(), at, message: with_nearest(&without_literals(text)) }
+        Self { file: file.to_owned(), at, message: in_words(&with_nearest(&without_literals(text))) }
     }
 }
 
@@ -58,6 +58,33 @@ fn with_nearest(text: &str) -> String {
     match nearest(wrong, words.iter().copied()) {
         Some(near) => format!("{what} `{wrong}`; did you mean `{near}`? (known: {known})"),
         None => format!("{what} (known: {known})"),
+    }
+}
+
+/// The YAML reader's own words, for the commonest mistakes, in those of whoever writes a pipeline file.
+fn in_words(text: &str) -> String {
+    const WORDS: &[(&str, &str)] = &[
+        ("expected mapping start", "settings are expected here: `{ name: value }`, or indented lines of `name: value`"),
+        ("expected sequence start", "a list is expected here: `[a, b]`"),
+        ("expected string scalar", "a text is expected here"),
+        (
+            "expected end of mapping after enum variant value",
+            "one is expected here, and there are more; several sinks go \
+             into `fan_out: [ … ]`",
+        ),
+        ("untagged enum SetValue", "expected `ingest_date`, `ingest_time`, `uuid` or `{ constant: … }`"),
+    ];
+    if let Some((_, words)) = WORDS.iter().find(|(known, _)| text.contains(known)) {
+        return (*words).to_owned();
+    }
+    let is_number = |word: &str| {
+        word.strip_prefix(['u', 'i']).is_some_and(|bits| matches!(bits, "8" | "16" | "32" | "64" | "size"))
+    };
+    match text.strip_prefix("invalid ") {
+        Some(rest) if rest.split_whitespace().next().is_some_and(is_number) => {
+            "a whole number is expected here, without a unit, and not too large".to_owned()
+        }
+        _ => text.to_owned(),
     }
 }
 

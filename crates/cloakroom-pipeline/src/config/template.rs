@@ -7,7 +7,7 @@ use cloakroom_crypto::{ExposeSecret, SecretString};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer};
 
-use crate::error::ConnectorError;
+use crate::error::{ConnectorError, ErrorKind};
 
 /// A text with variables, resolved when a connector is built. It may be a password or hold one, so it
 /// is a secret from here on and does not print.
@@ -42,7 +42,8 @@ impl Template {
         let mut rest = self.text.expose_secret();
         let mut resolved = String::with_capacity(rest.len());
         while let Some(start) = rest.find("${") {
-            let length = rest[start..].find('}').ok_or_else(|| ConnectorError::configuration("`${` without `}`"))?;
+            let length =
+                rest[start..].find('}').ok_or_else(|| ConnectorError::configuration("a text has `${` without `}`"))?;
             let name = &rest[start + 2..start + length];
             let (name, default) = name.split_once(":-").map_or((name, None), |(name, default)| (name, Some(default)));
             resolved.push_str(&rest[..start]);
@@ -50,9 +51,8 @@ impl Template {
                 (Ok(value), _) => resolved.push_str(&value),
                 (Err(_), Some(default)) => resolved.push_str(default),
                 (Err(_), None) => {
-                    return Err(ConnectorError::configuration(format!(
-                        "the environment variable {name} is not set; set it, or write `${{{name}:-default}}`"
-                    )));
+                    let message = format!("the environment variable {name} is not set");
+                    return Err(ConnectorError::new(ErrorKind::Unset, message));
                 }
             }
             rest = &rest[start + length + 1..];
@@ -66,7 +66,15 @@ impl Template {
     /// # Errors
     /// When a variable is not set and has no default.
     pub fn resolve_plain(&self) -> Result<String, ConnectorError> {
-        self.resolve().map(|text| text.expose_secret().to_owned())
+        match self.resolve() {
+            Ok(text) => Ok(text.expose_secret().to_owned()),
+            // Not said of passwords: they have no place in the file.
+            Err(mut error) if error.kind == ErrorKind::Unset => {
+                error.message.push_str("; set it, or write `${NAME:-default}`");
+                Err(error)
+            }
+            Err(error) => Err(error),
+        }
     }
 }
 

@@ -40,8 +40,8 @@ struct Decompressed<R>(R);
 impl<R: Read> Read for Decompressed<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         self.0.read(buffer).map_err(|error| {
-            let is_of_the_origin = error.raw_os_error().is_some()
-                || error.get_ref().is_some_and(|cause| cause.is::<ConnectorError>());
+            let is_of_the_origin =
+                error.raw_os_error().is_some() || error.get_ref().is_some_and(|cause| cause.is::<ConnectorError>());
             match error.kind() {
                 io::ErrorKind::Other | io::ErrorKind::InvalidInput if !is_of_the_origin => {
                     io::Error::new(io::ErrorKind::InvalidData, error)

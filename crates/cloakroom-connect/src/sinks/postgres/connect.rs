@@ -128,6 +128,18 @@ fn client_error(error: &Error) -> ConnectorError {
             // Whatever happened to the connection, another may work: a host that restarts refuses first.
             let mut error = ConnectorError::io("postgres", io);
             error.kind = ErrorKind::Unavailable;
+            match io.kind() {
+                std::io::ErrorKind::ConnectionRefused => {
+                    error.message.push_str("; is the server running, and are host and port in `url` right?");
+                }
+                // The resolver's errors are of no kind.
+                _ if io.to_string().contains("lookup address") => {
+                    "postgres: the host in `url` cannot be looked up; in a password write `#`, `/`, `@` and `:` as %23, \
+                     %2F, %40 and %3A"
+                        .clone_into(&mut error.message);
+                }
+                _ => {}
+            }
             return error;
         }
         cause = inner.source();
