@@ -379,6 +379,11 @@ impl Source for ReplaySource {
     async fn check(&mut self) -> Result<String, ConnectorError> {
         Ok(format!("{} dead letters", self.waiting.len()))
     }
+
+    /// The content of a letter that was delivered is erased.
+    fn forgets(&self) -> bool {
+        true
+    }
 }
 
 #[cfg(test)]

@@ -208,4 +208,8 @@ impl Source for Documents {
     fn is_repeatable(&self) -> bool {
         self.source.is_repeatable()
     }
+
+    fn forgets(&self) -> bool {
+        self.source.forgets()
+    }
 }

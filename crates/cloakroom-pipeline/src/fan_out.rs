@@ -282,6 +282,10 @@ impl Sink for FanOut {
         Ok(found.join("; "))
     }
 
+    fn only_at_end(&self) -> Option<&'static str> {
+        self.branches.iter().find_map(|branch| branch.sink.only_at_end())
+    }
+
     /// All of them have the same records: the first that answers will do.
     async fn find(&mut self, member: &str, values: &[Value], limit: usize) -> Result<Vec<Object>, ConnectorError> {
         let mut refused = None;

@@ -96,6 +96,20 @@ pub async fn run(
     result.map(|()| summary)
 }
 
+/// Whether a source and a sink may be the ends of one pipeline. A source that forgets what was delivered needs a sink that
+/// keeps it from each commit on: where it is there only at the end of a run, one that fails loses what both had.
+///
+/// # Errors
+/// A configuration error that says what to do, when they do not go together.
+pub fn check_together(source: &dyn Source, sink: &dyn Sink) -> Result<(), ConnectorError> {
+    match sink.only_at_end() {
+        Some(why) if source.forgets() => Err(ConnectorError::configuration(format!(
+            "this source forgets what was delivered, batch by batch, and this sink does not keep it so: {why}"
+        ))),
+        _ => Ok(()),
+    }
+}
+
 /// Closes the sink of a run that came to its end, and holds its counts against each other.
 async fn finish(pipeline: &mut Pipeline, summary: &Summary) -> Result<(), ConnectorError> {
     if pipeline.whole && summary.end == End::Stopped {
@@ -121,6 +135,7 @@ async fn drive(
     stop: &CancellationToken,
     summary: &mut Summary,
 ) -> Result<(), ConnectorError> {
+    check_together(&*pipeline.source, &*pipeline.sink)?;
     let tries = Backoff::new(pipeline.retry).telling(format!("{}: the sink is not ready", pipeline.name));
     retrying(tries, stop, meter, summary, async || pipeline.sink.open().await).await?;
     // It asks the sink's ledger where to go on, and the sink may be away again.

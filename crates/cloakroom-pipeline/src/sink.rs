@@ -128,6 +128,12 @@ pub trait Sink: Ledger {
     fn is_transactional(&self) -> bool {
         true
     }
+
+    /// Where a commit keeps nothing yet, because what was committed is brought to its place only by [`Sink::close`]: why, and
+    /// what to set instead. Such a sink does not go with a source that forgets ([`crate::run::check_together`]).
+    fn only_at_end(&self) -> Option<&'static str> {
+        None
+    }
 }
 
 #[async_trait]

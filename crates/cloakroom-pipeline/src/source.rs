@@ -113,4 +113,10 @@ pub trait Source: Send {
     fn is_repeatable(&self) -> bool {
         true
     }
+
+    /// True when [`Source::settle`] makes the source forget records for good, as messages of a queue are deleted: what a sink
+    /// loses afterwards does not come again. Such a source does not go with every sink ([`crate::run::check_together`]).
+    fn forgets(&self) -> bool {
+        false
+    }
 }

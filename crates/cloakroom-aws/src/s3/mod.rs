@@ -533,6 +533,11 @@ impl Source for S3Source {
             (None, None) => Ok(String::new()),
         }
     }
+
+    /// Objects stay where they are, but nobody reads one again whose notification is deleted.
+    fn forgets(&self) -> bool {
+        self.config.queue.is_some()
+    }
 }
 
 async fn arrive(

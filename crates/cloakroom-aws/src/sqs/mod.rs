@@ -242,6 +242,10 @@ impl Source for SqsSource {
         let queue = Queue::open(&self.config, self.context.retry, false).await?;
         Ok(describe(&queue, &self.config))
     }
+
+    fn forgets(&self) -> bool {
+        true
+    }
 }
 
 fn not_open() -> ConnectorError {

@@ -2,6 +2,7 @@
 
 use cloakroom_core::policy::{Column, ColumnSource, DetectConfig, RevealConfig, Unlisted};
 use cloakroom_pipeline::error::{ConnectorError, ErrorKind};
+use cloakroom_pipeline::run::check_together;
 use serde_json::json;
 
 use crate::args::{CheckOptions, Output};
@@ -51,19 +52,22 @@ pub(crate) async fn check(options: CheckOptions) -> Result<u8, Failure> {
     let metrics = loaded.metrics()?;
     let mut connections = Vec::new();
     // Built also when nothing is asked for: most mistakes in their settings show then.
-    if let Some(source) = &loaded.file.source {
-        match known(source.build(&loaded.source_context(true)?), connect)? {
-            Ok(mut source) if connect => connections.push(("source", source.check().await?)),
-            Ok(_) => {}
-            Err(why) => connections.push(("source", why)),
-        }
+    let context = loaded.source_context(true)?;
+    let source = loaded.file.source.as_ref().map(|source| known(source.build(&context), connect)).transpose()?;
+    let context = sink_context(&loaded.name, &loaded.policy);
+    let sink = loaded.file.sink.as_ref().map(|sink| known(sink.build(&context), connect)).transpose()?;
+    if let (Some(Ok(source)), Some(Ok(sink))) = (&source, &sink) {
+        check_together(&**source, &**sink)?;
     }
-    if let Some(sink) = &loaded.file.sink {
-        match known(sink.build(&sink_context(&loaded.name, &loaded.policy)), connect)? {
-            Ok(mut sink) if connect => connections.push(("sink", sink.check().await?)),
-            Ok(_) => {}
-            Err(why) => connections.push(("sink", why)),
-        }
+    match source {
+        Some(Ok(mut source)) if connect => connections.push(("source", source.check().await?)),
+        Some(Err(why)) => connections.push(("source", why)),
+        _ => {}
+    }
+    match sink {
+        Some(Ok(mut sink)) if connect => connections.push(("sink", sink.check().await?)),
+        Some(Err(why)) => connections.push(("sink", why)),
+        _ => {}
     }
     if connect {
         if let Some(mut metrics) = metrics {
