@@ -250,23 +250,87 @@ async fn a_run_that_dies_while_it_converts_is_finished_by_the_next() {
     }
 }
 
+/// What a version left behind that did not keep columns in the journal.
+fn forget_columns(folder: &Path) {
+    let journal = folder.join("rows.parquet.cloakroom");
+    let lines = fs::read_to_string(&journal).unwrap();
+    let without = |line: &str| {
+        let mut entry: serde_json::Value = serde_json::from_str(line).unwrap();
+        entry.as_object_mut().unwrap().remove("layout");
+        format!("{entry}\n")
+    };
+    fs::write(&journal, lines.lines().map(without).collect::<String>()).unwrap();
+}
+
 #[tokio::test(flavor = "multi_thread")]
-async fn a_part_that_was_begun_under_other_columns_is_not_cut_to_these() {
-    let folder = tempfile::tempdir().unwrap();
-    let files = Files::new(folder.path(), "rotate: { records: 10 }");
-    let mut sink = files.build().unwrap();
-    sink.open().await.unwrap();
-    put(sink.as_mut(), &[line(0)], "1").await;
-    drop(sink);
-    let other = Files { fields: "{ id: {} }", ..Files::new(folder.path(), "rotate: { records: 10 }") };
-    let mut sink = other.build().unwrap();
-    sink.open().await.unwrap();
-    let error = sink.close().await.unwrap_err();
-    assert_eq!(error.kind, ErrorKind::Corrupt);
-    assert!(error.message.contains("begun under another one"), "{error}");
-    drop(sink);
-    let mut sink = files.build().unwrap();
-    sink.open().await.unwrap();
-    sink.close().await.unwrap();
-    assert_eq!(files.read("rows-000001.parquet").await, [line(0)]);
+async fn a_part_that_was_begun_under_other_columns_is_finished_with_them() {
+    for died in [false, true] {
+        let folder = tempfile::tempdir().unwrap();
+        let files = Files::new(folder.path(), "rotate: { records: 10 }");
+        let mut sink = files.build().unwrap();
+        sink.open().await.unwrap();
+        put(sink.as_mut(), &[line(0)], "1").await;
+        if died {
+            // The journal says that the part is complete, and it is not converted.
+            fs::create_dir(folder.path().join("rows-000001.parquet.partial.parquet")).unwrap();
+            sink.close().await.unwrap_err();
+            fs::remove_dir(folder.path().join("rows-000001.parquet.partial.parquet")).unwrap();
+        }
+        drop(sink);
+        let other = Files { fields: "{ id: {}, new: {} }", ..Files::new(folder.path(), "rotate: { records: 10 }") };
+        let mut sink = other.build().unwrap();
+        sink.open().await.unwrap();
+        assert_eq!(files.read("rows-000001.parquet").await, [line(0)], "before anything is added");
+        let row = "{\"id\":\"a\",\"new\":\"b\"}".to_owned();
+        put(sink.as_mut(), std::slice::from_ref(&row), "2").await;
+        drop(sink);
+        // Back again.
+        let mut sink = files.build().unwrap();
+        sink.open().await.unwrap();
+        assert_eq!(files.read("rows-000002.parquet").await, [row]);
+        put(sink.as_mut(), &[line(1)], "3").await;
+        sink.close().await.unwrap();
+        assert_eq!(files.read("rows-000003.parquet").await, [line(1)]);
+        assert_eq!(files.names().len(), 3);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_part_of_columns_that_nobody_wrote_down_is_not_cut_to_these() {
+    for way_out in ["its policy", "moved away"] {
+        let folder = tempfile::tempdir().unwrap();
+        let files = Files::new(folder.path(), "rotate: { records: 10 }");
+        let mut sink = files.build().unwrap();
+        sink.open().await.unwrap();
+        put(sink.as_mut(), &[line(0)], "1").await;
+        drop(sink);
+        forget_columns(folder.path());
+        let partial = folder.path().join("rows-000001.parquet.partial");
+        let content = fs::read(&partial).unwrap();
+        let other = Files { fields: "{ id: {} }", ..Files::new(folder.path(), "rotate: { records: 10 }") };
+        for _ in 0..2 {
+            let error = other.build().unwrap().open().await.unwrap_err();
+            assert_eq!(error.kind, ErrorKind::Corrupt);
+            assert!(error.message.contains("begun under another policy"), "{error}");
+            assert!(error.message.contains("move it away (it holds JSON lines)"), "{error}");
+            assert_eq!(fs::read(&partial).unwrap(), content);
+        }
+        match way_out {
+            "moved away" => {
+                fs::remove_file(&partial).unwrap();
+                let _ = fs::remove_file(folder.path().join("rows-000001.parquet.partial.parquet"));
+                let mut sink = other.build().unwrap();
+                sink.open().await.unwrap();
+                put(sink.as_mut(), &["{\"id\":\"a\"}".to_owned()], "2").await;
+                sink.close().await.unwrap();
+                assert_eq!(files.names(), ["rows-000002.parquet"]);
+            }
+            _ => {
+                let mut sink = files.build().unwrap();
+                sink.open().await.unwrap();
+                assert_eq!(files.read("rows-000001.parquet").await, [line(0)]);
+                sink.close().await.unwrap();
+            }
+        }
+    }
 }

@@ -3,16 +3,22 @@
 //!
 //! A file remembers what it was given in a journal beside it (`NAME.cloakroom`): after each commit one
 //! line with the file's length and the ledger entry. What stands in the file beyond the journal's last
-//! length was written by a run that died before its commit, and is cut off. `parts.rs` is the same for a file
-//! in parts.
+//! length was written by a run that died before its commit, and is cut off.
+//!
+//! * `append`: a file that grows; `parts`: the same for a file in parts; `replace`: one that appears when it is complete
+//! * `journal`: what is remembered; `disk`: names, locks, folders
+//! * `parquet`: what JSON lines become when a file is complete
 
+mod append;
+mod disk;
 mod journal;
 mod parquet;
 mod parts;
+mod replace;
 
 use std::collections::HashSet;
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Seek, SeekFrom, Write};
+use std::fs;
+use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
@@ -24,13 +30,15 @@ use cloakroom_pipeline::source::Progress;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use append::Appended;
 use journal::{Entry, Journal};
 use parts::{Parts, lock};
+use replace::Replaced;
 
 pub(super) use parquet::Columns;
 pub use parts::Rotate;
 
-use super::text::{Encoder, FileFormat};
+use super::text::{FileFormat, Layout};
 use cloakroom_pipeline::context::SinkContext;
 
 /// A file, or standard output.
@@ -43,7 +51,8 @@ pub struct Config {
     #[serde(default)]
     pub format: FileFormat,
     /// Write a new file in one piece: it appears under its name when it is complete, and replaces what
-    /// was there. Without it records are appended, and a run that is repeated adds nothing.
+    /// was there. Without it records are appended, and a run that is repeated adds nothing. Not for sources that forget what
+    /// was delivered (queues, dead letters): they would have forgotten it when a run fails before its end.
     #[serde(default)]
     pub replace: bool,
     /// Write several files, numbered before the ending (`logins-000001.jsonl`): each appears under its name when it is
@@ -62,7 +71,7 @@ pub fn build(config: &Config, context: &SinkContext) -> Result<Box<dyn Sink>, Co
         () if path.ends_with(".zst") => Compression::Zstd,
         () => Compression::None,
     };
-    let encoder = Arc::new(Encoder::new(config.format, &context.policy)?);
+    let layout = Arc::new(Layout::new(config.format, &context.policy)?);
     if config.format == FileFormat::Parquet {
         let is_written_once = config.rotate.is_some() || config.replace;
         if !is_written_once || path == "-" || compression != Compression::None {
@@ -78,15 +87,14 @@ pub fn build(config: &Config, context: &SinkContext) -> Result<Box<dyn Sink>, Co
         }
         name if let Some(rotate) = config.rotate => {
             rotate.check()?;
-            let end = compression.pack(encoder.end(true)).map_err(|error| ConnectorError::io("compressing", &error))?;
-            Target::Parts(Arc::new(Mutex::new(Parts::new(name.into(), rotate, end, encoder.parquet()))))
+            Target::Parts(Arc::new(Mutex::new(Parts::new(name.into(), rotate, Arc::clone(&layout), compression))))
         }
         "-" => Target::Stdout,
-        name if config.replace => Target::Replace { path: name.into(), file: None, columns: encoder.parquet() },
-        name => Target::Append { path: name.into(), files: None },
+        name if config.replace => Target::Replace(Replaced::new(name.into(), Arc::clone(&layout))),
+        name => Target::Append(Appended::new(name.into(), Arc::clone(&layout), compression)),
     };
     let known = Journal::default();
-    Ok(Box::new(FileSink { target, compression, encoder, known, staged: None, spare: Vec::new(), any: false }))
+    Ok(Box::new(FileSink { target, compression, layout, known, staged: None, spare: Vec::new(), any: false }))
 }
 
 #[derive(Clone, Copy, PartialEq)]
@@ -110,100 +118,56 @@ impl Compression {
             Self::Zstd => zstd::encode_all(bytes.as_slice(), 0),
         }
     }
+
+    /// Reads what was packed, from its beginning.
+    fn unpack<'a>(self, packed: impl Read + 'a) -> io::Result<Box<dyn Read + 'a>> {
+        Ok(match self {
+            Self::None => Box::new(packed),
+            Self::Gzip => Box::new(flate2::read::MultiGzDecoder::new(packed)),
+            Self::Zstd => Box::new(zstd::Decoder::new(packed)?),
+        })
+    }
 }
 
 enum Target {
     Stdout,
-    Replace { path: PathBuf, file: Option<(PathBuf, File)>, columns: Option<Arc<Columns>> },
-    Append { path: PathBuf, files: Option<(File, File)> },
+    Replace(Replaced),
+    Append(Appended),
     Parts(Arc<Mutex<Parts>>),
 }
 
 impl Target {
-    /// Adds a batch; durable, with its journal entry, where there is a journal. `known` are the lengths of
-    /// file and journal; gives the journal's new one.
-    fn append(&mut self, staged: &mut Staged, known: (u64, u64)) -> Result<u64, ConnectorError> {
-        let (length, journal_length) = known;
+    /// Adds a batch; durable, with its journal entry, where there is a journal.
+    fn append(&mut self, staged: &mut Staged) -> Result<(), ConnectorError> {
         let Staged { bytes, entry, records, in_new_part } = staged;
-        entry.length = length + bytes.len() as u64;
         match self {
-            Self::Stdout => {
-                let mut out = io::stdout().lock();
-                out.write_all(bytes)
-                    .and_then(|()| out.flush())
-                    .map_err(|error| ConnectorError::io("standard output", &error))?;
-                Ok(0)
-            }
-            Self::Replace { file: Some((_, file)), path, .. } => {
-                // At its place, so that a second try does not stand behind half of the first.
-                let written = file.seek(SeekFrom::Start(length)).and_then(|_| file.write_all(bytes));
-                written.map_err(|error| ConnectorError::io(path.display(), &error))?;
-                Ok(0)
-            }
-            Self::Append { path, files: Some((file, journal)) } => {
-                // The data first, then the journal that makes it count; each at its place, so that a second try
-                // does not stand behind half of the first.
-                let written = file
-                    .seek(SeekFrom::Start(length))
-                    .and_then(|_| file.write_all(bytes))
-                    .and_then(|()| file.sync_data())
-                    .and_then(|()| journal::append(journal, journal_length, entry));
-                written.map_err(|error| ConnectorError::io(path.display(), &error))
-            }
-            Self::Parts(parts) => {
-                lock(parts).append(bytes, *records, *in_new_part, entry)?;
-                Ok(0)
-            }
-            Self::Replace { path, .. } | Self::Append { path, .. } => {
-                Err(ConnectorError::new(ErrorKind::Internal, format!("{}: not open", path.display())))
-            }
+            Self::Stdout => print(bytes),
+            Self::Replace(file) => file.append(bytes),
+            Self::Append(file) => file.append(bytes, entry),
+            Self::Parts(parts) => lock(parts).append(bytes, *records, *in_new_part, entry),
         }
     }
 
     /// Adds what ends the file, and brings it to its place.
-    fn finish(&mut self, end: &[u8], length: u64) -> Result<(), ConnectorError> {
+    fn finish(&mut self, end: &[u8]) -> Result<(), ConnectorError> {
         match self {
-            Self::Stdout => {
-                let mut out = io::stdout().lock();
-                out.write_all(end)
-                    .and_then(|()| out.flush())
-                    .map_err(|error| ConnectorError::io("standard output", &error))
-            }
-            Self::Replace { path, file, columns } => {
-                let Some((temporary, mut file)) = file.take() else { return Ok(()) };
-                let done = file
-                    .write_all(end)
-                    .and_then(|()| file.sync_all())
-                    .and_then(|()| columns.as_ref().map_or(Ok(()), |columns| columns.convert(&temporary)))
-                    .and_then(|()| fs::rename(&temporary, &*path));
-                done.map_err(|error| ConnectorError::io(path.display(), &error))
-            }
-            Self::Append { path, files } => {
-                let Some((mut file, _)) = files.take() else { return Ok(()) };
-                let done = file
-                    .seek(SeekFrom::Start(length))
-                    .and_then(|_| file.write_all(end))
-                    .and_then(|()| file.sync_data());
-                done.map_err(|error| ConnectorError::io(path.display(), &error))
-            }
+            Self::Stdout => print(end),
+            Self::Replace(file) => file.finish(end),
+            Self::Append(file) => file.finish(end),
             Self::Parts(parts) => lock(parts).close(),
         }
     }
 }
 
-impl Drop for Target {
-    /// A file that was not completed does not stay.
-    fn drop(&mut self) {
-        if let Self::Replace { file: Some((temporary, _)), .. } = self {
-            let _ = fs::remove_file(temporary);
-        }
-    }
+fn print(bytes: &[u8]) -> Result<(), ConnectorError> {
+    let mut out = io::stdout().lock();
+    out.write_all(bytes).and_then(|()| out.flush()).map_err(|error| ConnectorError::io("standard output", &error))
 }
 
 struct FileSink {
     target: Target,
     compression: Compression,
-    encoder: Arc<Encoder>,
+    layout: Arc<Layout>,
     known: Journal,
     staged: Option<Staged>,
     /// A buffer to use again.
@@ -218,7 +182,7 @@ impl FileSink {
         work: impl FnOnce(&mut Target) -> Result<T, ConnectorError> + Send + 'static,
     ) -> Result<T, ConnectorError> {
         // What stands in its place meanwhile takes nothing.
-        let nothing = Target::Replace { path: PathBuf::new(), file: None, columns: None };
+        let nothing = Target::Replace(Replaced::new(PathBuf::new(), Arc::clone(&self.layout)));
         let mut target = std::mem::replace(&mut self.target, nothing);
         let done = tokio::task::spawn_blocking(move || {
             let result = work(&mut target);
@@ -251,15 +215,8 @@ impl Sink for FileSink {
         self.staged = None;
         match &mut self.target {
             Target::Stdout => {}
-            Target::Replace { path, file, .. } => {
-                let temporary = journal::with_ending(path, "partial");
-                *file = Some((temporary.clone(), create(&temporary)?));
-            }
-            Target::Append { path, files } => {
-                let (opened, journal) = open_with_journal(path)?;
-                self.known = journal;
-                *files = Some(opened);
-            }
+            Target::Replace(file) => file.open()?,
+            Target::Append(file) => self.known = file.open()?,
             Target::Parts(parts) => {
                 self.known = lock(parts).open()?;
                 Parts::watch(parts);
@@ -291,7 +248,7 @@ impl Sink for FileSink {
                 }
             }
         }
-        let (encoder, compression, any) = (Arc::clone(&self.encoder), self.compression, self.any);
+        let (layout, compression, any) = (Arc::clone(&self.layout), self.compression, self.any);
         let (records, keep) = (Arc::clone(&batch.records), wanted.clone());
         let mut buffer = std::mem::take(&mut self.spare);
         buffer.clear();
@@ -301,7 +258,7 @@ impl Sink for FileSink {
         };
         let work = tokio::task::spawn_blocking(move || {
             let encode = |any, mut buffer| {
-                let refused = encoder.write(&records, &keep, any, &mut buffer);
+                let refused = layout.write(&records, &keep, any, &mut buffer);
                 let bytes = compression.pack(buffer).map_err(|error| ConnectorError::io("compressing", &error))?;
                 Ok::<_, ConnectorError>((bytes, refused))
             };
@@ -345,24 +302,20 @@ impl Sink for FileSink {
 
     async fn commit(&mut self) -> Result<(), ConnectorError> {
         let Some(mut staged) = self.staged.take() else { return Ok(()) };
-        let known = (self.known.last.length, self.known.own_length);
-        let work = move |target: &mut Target| target.append(&mut staged, known).map(|own| (own, staged));
-        let (own_length, Staged { bytes, mut entry, .. }) = self.blocking(work).await?;
+        let work = move |target: &mut Target| target.append(&mut staged).map(|()| staged);
+        let Staged { bytes, entry, .. } = self.blocking(work).await?;
         self.any = entry.any;
-        self.known.own_length = own_length;
-        self.known.positions.extend(entry.position.take());
-        self.known.ids.extend(std::mem::take(&mut entry.ids));
-        self.known.last = entry;
+        self.known.positions.extend(entry.position);
+        self.known.ids.extend(entry.ids);
         self.spare = bytes;
         Ok(())
     }
 
     async fn close(&mut self) -> Result<(), ConnectorError> {
         self.staged = None;
-        let end = self.encoder.end(self.any);
+        let end = self.layout.end(self.any);
         let end = self.compression.pack(end).map_err(|error| ConnectorError::io("compressing", &error))?;
-        let length = self.known.last.length;
-        self.blocking(move |target| target.finish(&end, length)).await
+        self.blocking(move |target| target.finish(&end)).await
     }
 
     async fn check(&mut self) -> Result<String, ConnectorError> {
@@ -373,63 +326,35 @@ impl Sink for FileSink {
                 check_folder(parts.path())?;
                 Ok(parts.describe())
             }
-            Target::Replace { path, .. } | Target::Append { path, .. } => {
-                check_folder(path)?;
-                Ok(if path.exists() {
-                    format!("{} is there", path.display())
-                } else {
-                    format!("{} will be made", path.display())
-                })
-            }
+            Target::Replace(file) => found(file.path()),
+            Target::Append(file) => found(file.path()),
         }
     }
 
     fn has_ledger(&self) -> bool {
-        matches!(self.target, Target::Append { .. } | Target::Parts(_))
+        matches!(self.target, Target::Append(_) | Target::Parts(_))
     }
+
+    fn only_at_end(&self) -> Option<&'static str> {
+        matches!(self.target, Target::Replace(_)).then_some(
+            "`replace: true` brings the file to its place at the end of a run, and a run that fails leaves nothing of it; \
+             leave `replace` out, or set `rotate`, and name a `path` where no other file is",
+        )
+    }
+}
+
+/// What stands at the place of a file.
+fn found(path: &Path) -> Result<String, ConnectorError> {
+    check_folder(path)?;
+    Ok(if path.exists() { format!("{} is there", path.display()) } else { format!("{} will be made", path.display()) })
 }
 
 /// The folder of a file can be written to.
 fn check_folder(path: &Path) -> Result<(), ConnectorError> {
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let folder = disk::folder(path);
     let metadata = fs::metadata(folder).map_err(|error| ConnectorError::io(folder.display(), &error))?;
     if metadata.permissions().readonly() {
         return Err(ConnectorError::new(ErrorKind::Denied, format!("{}: may not be written", folder.display())));
     }
     Ok(())
-}
-
-fn create(path: &Path) -> Result<File, ConnectorError> {
-    File::create(path).map_err(|error| ConnectorError::io(path.display(), &error))
-}
-
-/// Opens a file and its journal, and cuts the file to what the journal says.
-fn open_with_journal(path: &Path) -> Result<((File, File), Journal), ConnectorError> {
-    let io_error = |error: io::Error| ConnectorError::io(path.display(), &error);
-    let existed = path.exists();
-    let has_journal = journal::beside(path).exists();
-    if existed && !has_journal && fs::metadata(path).map_err(io_error)?.len() > 0 {
-        return Err(ConnectorError::configuration(format!(
-            "{} is there and has no journal beside it: it was not made by a pipeline; name another file, or write `replace: true`",
-            path.display()
-        )));
-    }
-    let (journal_file, journal) = journal::open(path)?;
-    if journal.last.part.is_some() {
-        return Err(ConnectorError::configuration(format!(
-            "{} was written in parts: name another file, or go on with `rotate`",
-            path.display()
-        )));
-    }
-    let mut options = OpenOptions::new();
-    options.read(true).write(true).create(true).truncate(false);
-    let file = options.open(path).map_err(io_error)?;
-    if file.metadata().map_err(io_error)?.len() < journal.last.length {
-        return Err(ConnectorError::new(
-            ErrorKind::Corrupt,
-            format!("{} is shorter than its journal says; somebody changed it", path.display()),
-        ));
-    }
-    file.set_len(journal.last.length).map_err(io_error)?;
-    Ok(((file, journal_file), journal))
 }

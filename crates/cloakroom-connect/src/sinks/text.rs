@@ -1,14 +1,13 @@
 //! Records as text: JSON lines, a JSON array, CSV, `key=value` blocks.
 
 use std::collections::HashSet;
-use std::sync::Arc;
 
 use cloakroom_core::error::safe_path;
 use cloakroom_core::policy::{ColumnSource, Unlisted};
 use cloakroom_core::{Policy, ProtectedRecord, RecordError, RecordErrorKind, Value, encode};
 use cloakroom_pipeline::error::ConnectorError;
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::file::Columns;
 
@@ -29,33 +28,57 @@ pub enum FileFormat {
     Parquet,
 }
 
-/// Writes records in one format.
-pub(super) struct Encoder {
-    format: FileFormat,
-    columns: Vec<String>,
-    /// For Parquet.
-    typed: Option<Arc<Columns>>,
+/// What a file holds: the format of its records, and its columns where they are fixed. The journal beside a file keeps it:
+/// records of another layout would not be read as what they are.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Layout {
+    JsonLines,
+    JsonArray,
+    /// The names of its header, in order.
+    Csv(Vec<String>),
+    KeyValue,
+    Parquet(Columns),
 }
 
-impl Encoder {
+impl Layout {
+    /// What this policy writes.
     pub(super) fn new(format: FileFormat, policy: &Policy) -> Result<Self, ConnectorError> {
-        let named = policy.columns().iter().filter(|column| column.source != ColumnSource::Dropped);
-        let columns: Vec<String> = named.map(|column| column.name.clone()).collect();
-        if format == FileFormat::Csv && columns.is_empty() {
-            return Err(ConnectorError::configuration("CSV needs columns: name the fields in `fields:`"));
-        }
-        if format == FileFormat::Csv && policy.unlisted() == Unlisted::Keep {
-            return Err(ConnectorError::configuration(
-                "CSV has fixed columns: set `record.unlisted` to `drop` or `reject`, and name every field to keep in `fields:`",
-            ));
-        }
-        let typed = (format == FileFormat::Parquet).then(|| Columns::new(policy).map(Arc::new)).transpose()?;
-        Ok(Self { format, columns, typed })
+        Ok(match format {
+            FileFormat::JsonLines => Self::JsonLines,
+            FileFormat::JsonArray => Self::JsonArray,
+            FileFormat::KeyValue => Self::KeyValue,
+            FileFormat::Parquet => Self::Parquet(Columns::new(policy)?),
+            FileFormat::Csv => {
+                let named = policy.columns().iter().filter(|column| column.source != ColumnSource::Dropped);
+                let columns: Vec<String> = named.map(|column| column.name.clone()).collect();
+                if columns.is_empty() {
+                    return Err(ConnectorError::configuration("CSV needs columns: name the fields in `fields:`"));
+                }
+                if policy.unlisted() == Unlisted::Keep {
+                    return Err(ConnectorError::configuration(
+                        "CSV has fixed columns: set `record.unlisted` to `drop` or `reject`, and name every field to keep in `fields:`",
+                    ));
+                }
+                Self::Csv(columns)
+            }
+        })
     }
 
     /// The columns of what is to become Parquet.
-    pub(super) fn parquet(&self) -> Option<Arc<Columns>> {
-        self.typed.clone()
+    pub(super) fn parquet(&self) -> Option<&Columns> {
+        match self {
+            Self::Parquet(columns) => Some(columns),
+            _ => None,
+        }
+    }
+
+    /// What a file with records begins with, where the layout says that.
+    pub(super) fn header(&self) -> Option<Vec<u8>> {
+        let Self::Csv(columns) = self else { return None };
+        let mut header = Vec::new();
+        csv_line(columns.iter().map(String::as_bytes), &mut header).ok()?;
+        Some(header)
     }
 
     /// Appends the wanted records; gives those that the format cannot hold, by index.
@@ -81,24 +104,22 @@ impl Encoder {
     }
 
     fn write_one(&self, record: &ProtectedRecord, any: bool, out: &mut Vec<u8>) -> Result<(), RecordError> {
-        if let Some(columns) = &self.typed {
-            columns.check(record)?;
-        }
-        match self.format {
-            // Parquet, too, until the file is complete.
-            FileFormat::JsonLines | FileFormat::Parquet => {
-                record.write_json(out);
-                out.push(b'\n');
+        match self {
+            Self::JsonLines => write_line(record, out),
+            // Until the file is complete.
+            Self::Parquet(columns) => {
+                columns.check(record)?;
+                write_line(record, out);
             }
-            FileFormat::JsonArray => {
+            Self::JsonArray => {
                 out.extend_from_slice(if any { b",\n" } else { b"[\n" });
                 record.write_json(out);
             }
-            FileFormat::Csv => {
+            Self::Csv(columns) => {
                 if !any {
-                    self.csv_line(self.columns.iter().map(|name| name.as_bytes().to_vec()), out)?;
+                    csv_line(columns.iter().map(String::as_bytes), out)?;
                 }
-                let known: HashSet<&str> = self.columns.iter().map(String::as_str).collect();
+                let known: HashSet<&str> = columns.iter().map(String::as_str).collect();
                 if let Some((name, _)) = record.content().iter().find(|(name, _)| !known.contains(name)) {
                     return Err(RecordError::at(
                         RecordErrorKind::UnknownColumn,
@@ -106,9 +127,9 @@ impl Encoder {
                         "the CSV has no such column",
                     ));
                 }
-                self.csv_line(self.columns.iter().map(|name| text_of(record.get(name))), out)?;
+                csv_line(columns.iter().map(|name| text_of(record.get(name))), out)?;
             }
-            FileFormat::KeyValue => {
+            Self::KeyValue => {
                 if any {
                     out.push(b'\n');
                 }
@@ -128,20 +149,25 @@ impl Encoder {
         Ok(())
     }
 
-    fn csv_line(&self, fields: impl Iterator<Item = Vec<u8>>, out: &mut Vec<u8>) -> Result<(), RecordError> {
-        let mut writer = csv::WriterBuilder::new().flexible(true).from_writer(out);
-        let written = writer.write_record(fields).map_err(|_| ()).and_then(|()| writer.flush().map_err(|_| ()));
-        written.map_err(|()| RecordError::new(RecordErrorKind::Unrepresentable, "not to be written as CSV"))
-    }
-
     /// What ends a complete file.
     pub(super) fn end(&self, any: bool) -> Vec<u8> {
-        match (self.format, any) {
-            (FileFormat::JsonArray, true) => b"\n]\n".to_vec(),
-            (FileFormat::JsonArray, false) => b"[]\n".to_vec(),
+        match (self, any) {
+            (Self::JsonArray, true) => b"\n]\n".to_vec(),
+            (Self::JsonArray, false) => b"[]\n".to_vec(),
             _ => Vec::new(),
         }
     }
+}
+
+fn write_line(record: &ProtectedRecord, out: &mut Vec<u8>) {
+    record.write_json(out);
+    out.push(b'\n');
+}
+
+fn csv_line<T: AsRef<[u8]>>(fields: impl Iterator<Item = T>, out: &mut Vec<u8>) -> Result<(), RecordError> {
+    let mut writer = csv::WriterBuilder::new().flexible(true).from_writer(out);
+    let written = writer.write_record(fields).map_err(|_| ()).and_then(|()| writer.flush().map_err(|_| ()));
+    written.map_err(|()| RecordError::new(RecordErrorKind::Unrepresentable, "not to be written as CSV"))
 }
 
 /// A value as plain text: strings as they are, null as nothing, anything else as JSON.

@@ -1,12 +1,15 @@
 //! The journal beside a file: `NAME.cloakroom`, one line for each commit.
 
 use std::collections::{HashMap, HashSet};
-use std::fs::{File, OpenOptions};
-use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::fs::File;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use cloakroom_pipeline::error::{ConnectorError, ErrorKind};
 use serde::{Deserialize, Serialize};
+
+use super::disk;
+use crate::sinks::text::Layout;
 
 /// What the journal says.
 #[derive(Default)]
@@ -17,6 +20,8 @@ pub(super) struct Journal {
     pub(super) last: Entry,
     pub(super) positions: HashMap<String, String>,
     pub(super) ids: HashSet<String>,
+    /// What the file, or the last part of it, holds. `None` where an older version wrote the journal.
+    pub(super) layout: Option<Layout>,
 }
 
 /// One line of the journal.
@@ -34,6 +39,9 @@ pub(super) struct Entry {
     /// The part that is being written, where the file has parts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) part: Option<Part>,
+    /// What the file holds from here on, where that is not what the journal said before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) layout: Option<Layout>,
 }
 
 /// One part of a file, as the journal knows it.
@@ -52,42 +60,45 @@ pub(super) struct Part {
 
 /// Where the journal of a file stands.
 pub(super) fn beside(path: &Path) -> PathBuf {
-    with_ending(path, "cloakroom")
-}
-
-/// A path with one more ending.
-pub(super) fn with_ending(path: &Path, ending: &str) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
-    name.push(".");
-    name.push(ending);
-    name.into()
+    disk::with_ending(path, "cloakroom")
 }
 
 /// Opens the journal of a file, reads it, and cuts off a line that was not finished.
+///
+/// A line that was finished and cannot be read is an error, and nothing is changed: what stands behind it was committed,
+/// and so was the data that it speaks of.
 pub(super) fn open(path: &Path) -> Result<(File, Journal), ConnectorError> {
     let own_path = beside(path);
     let io_error = |error: io::Error| ConnectorError::io(own_path.display(), &error);
-    let mut options = OpenOptions::new();
-    options.read(true).write(true).create(true).truncate(false);
-    let mut file = options.open(&own_path).map_err(io_error)?;
-    if file.try_lock().is_err() {
-        return Err(ConnectorError::new(ErrorKind::Conflict, format!("{}: another run is writing it", path.display())));
-    }
-    let mut text = String::new();
-    file.read_to_string(&mut text).map_err(io_error)?;
+    let mut file = disk::open(&own_path).map_err(io_error)?;
+    disk::lock(&file, path)?;
+    let mut bytes = Vec::new();
+    file.read_to_end(&mut bytes).map_err(io_error)?;
     let mut journal = Journal::default();
-    for line in text.split_inclusive('\n') {
+    for (index, line) in bytes.split_inclusive(|byte| *byte == b'\n').enumerate() {
         // A line without its end was being written when the program died: its commit did not happen.
-        let Some(mut entry) = line.strip_suffix('\n').and_then(|line| serde_json::from_str::<Entry>(line).ok()) else {
-            break;
-        };
+        let Some(text) = line.strip_suffix(b"\n") else { break };
+        let mut entry: Entry = serde_json::from_slice(text).map_err(|_| unreadable(path, &own_path, index + 1))?;
         journal.own_length += line.len() as u64;
         journal.positions.extend(entry.position.take());
         journal.ids.extend(std::mem::take(&mut entry.ids));
+        journal.layout = entry.layout.take().or(journal.layout);
         journal.last = entry;
     }
     file.set_len(journal.own_length).map_err(io_error)?;
     Ok((file, journal))
+}
+
+fn unreadable(path: &Path, own_path: &Path, line: usize) -> ConnectorError {
+    ConnectorError::new(
+        ErrorKind::Corrupt,
+        format!(
+            "{}: line {line} cannot be read: the journal was damaged, changed by hand, or written by a newer version. Nothing \
+             was changed. Bring it and {} back from one copy, or name another `path` and begin anew",
+            own_path.display(),
+            path.display()
+        ),
+    )
 }
 
 /// Writes a line at its place, so that a second try does not stand behind half of the first; durable. Gives the
@@ -95,9 +106,7 @@ pub(super) fn open(path: &Path) -> Result<(File, Journal), ConnectorError> {
 pub(super) fn append(journal: &mut File, own_length: u64, entry: &Entry) -> io::Result<u64> {
     let mut line = serde_json::to_vec(entry).map_err(io::Error::other)?;
     line.push(b'\n');
-    journal.set_len(own_length)?;
-    journal.seek(SeekFrom::Start(own_length))?;
-    journal.write_all(&line)?;
+    disk::write_at(journal, own_length, &line)?;
     journal.sync_data()?;
     Ok(own_length + line.len() as u64)
 }

@@ -18,8 +18,9 @@ use parquet::errors::ParquetError;
 use parquet::file::properties::WriterProperties;
 use parquet::file::writer::{SerializedFileWriter, SerializedRowGroupWriter};
 use parquet::schema::types::Type;
+use serde::{Deserialize, Serialize};
 
-use super::journal;
+use super::disk;
 
 /// The most rows of a row group.
 const GROUP_ROWS: usize = 50_000;
@@ -31,8 +32,12 @@ const GROUP_BYTES: usize = 32 * 1024 * 1024;
 const MAX_DEPTH: usize = 1_000;
 
 /// The columns of a file.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
 pub(in crate::sinks) struct Columns(Vec<Column>);
 
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 struct Column {
     name: String,
     kind: Kind,
@@ -40,7 +45,8 @@ struct Column {
 }
 
 /// What a column holds.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 enum Kind {
     /// Text as it is; anything else as JSON.
     Text,
@@ -95,10 +101,10 @@ impl Columns {
         Type::group_type_builder("record").with_fields(fields).build()
     }
 
-    /// Turns a complete file of JSON lines into Parquet, under its own name: it is one or the other, whenever this ends.
-    /// `InvalidData` says that the records are not of these columns.
-    pub(super) fn convert(&self, path: &Path) -> io::Result<()> {
-        let converted = journal::with_ending(path, "parquet");
+    /// Turns a complete file of JSON lines into Parquet under another name, or under its own: whatever has the name is the
+    /// one or the other, whenever this ends. `InvalidData` says that the records are not of these columns.
+    pub(super) fn convert(&self, path: &Path, name: &Path) -> io::Result<()> {
+        let converted = disk::with_ending(path, "parquet");
         let properties = WriterProperties::builder().set_compression(Compression::ZSTD(ZstdLevel::default())).build();
         let out = BufWriter::new(File::create(&converted)?);
         let schema = self.schema().map_err(failed)?;
@@ -129,7 +135,7 @@ impl Columns {
         let mut out = writer.into_inner().map_err(failed)?;
         out.flush()?;
         out.get_ref().sync_all()?;
-        fs::rename(&converted, path)
+        fs::rename(&converted, name)
     }
 }
 

@@ -9,9 +9,12 @@
 //! A part is completed in three steps: what ends it is written and flushed, the journal says that it is complete, it gets
 //! its name. A run that dies between any of them leaves enough for the next one to go on: up to the second, the part
 //! is cut to the journal's length and written further; after it, the part is completed again, or has its name already.
+//!
+//! A part holds records of one layout. The journal says of which, so that a part that was begun under another policy is
+//! completed as that one would have done it, before anything of this one is written.
 
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Seek, SeekFrom, Write};
+use std::fs::{self, File};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -21,7 +24,9 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::journal::{self, Entry, Journal, Part};
-use super::parquet::{Columns, is_converted};
+use super::parquet::is_converted;
+use super::{Compression, disk};
+use crate::sinks::text::Layout;
 
 /// How often a part's age is looked at.
 const TICK: Duration = Duration::from_millis(500);
@@ -60,12 +65,17 @@ pub(super) struct Parts {
     /// As the policy names it: no file has this name.
     path: PathBuf,
     limits: Rotate,
-    /// What ends a part.
+    compression: Compression,
+    /// What this policy writes.
+    own: Arc<Layout>,
+    /// What the part holds.
+    layout: Arc<Layout>,
+    /// What ends the part.
     end: Vec<u8>,
-    /// A complete part becomes Parquet with these columns.
-    columns: Option<Arc<Columns>>,
     journal: Option<File>,
     journal_length: u64,
+    /// The journal says that the part is of this policy's layout.
+    noted: bool,
     /// The part that is being written, once something of it was.
     file: Option<File>,
     length: u64,
@@ -81,14 +91,17 @@ pub(super) fn lock(parts: &Mutex<Parts>) -> MutexGuard<'_, Parts> {
 }
 
 impl Parts {
-    pub(super) fn new(path: PathBuf, limits: Rotate, end: Vec<u8>, columns: Option<Arc<Columns>>) -> Self {
+    pub(super) fn new(path: PathBuf, limits: Rotate, layout: Arc<Layout>, compression: Compression) -> Self {
         Self {
             path,
             limits,
-            end,
-            columns,
+            compression,
+            own: Arc::clone(&layout),
+            layout,
+            end: Vec::new(),
             journal: None,
             journal_length: 0,
+            noted: false,
             file: None,
             length: 0,
             part: FIRST,
@@ -97,7 +110,8 @@ impl Parts {
         }
     }
 
-    /// Reads the journal, and brings what a run left behind to where the journal says it was.
+    /// Reads the journal, and brings what a run left behind to where the journal says it was. A part of another layout is
+    /// completed, and so is one of which nobody knows.
     pub(super) fn open(&mut self) -> Result<Journal, ConnectorError> {
         // A second try must not meet the first one's lock.
         (self.file, self.journal) = (None, None);
@@ -116,6 +130,8 @@ impl Parts {
         (self.journal, self.journal_length) = (Some(file), journal.own_length);
         (self.length, self.ended, self.staged) = (journal.last.length, false, false);
         self.part = journal.last.part.unwrap_or(FIRST);
+        self.noted = journal.layout.as_ref() == Some(&*self.own);
+        self.follow(journal.layout.clone().map_or_else(|| Arc::clone(&self.own), Arc::new))?;
         self.settle()?;
         let partial = self.partial();
         let length = match fs::metadata(&partial) {
@@ -129,7 +145,19 @@ impl Parts {
                 format!("{} is shorter than its journal says; somebody changed it", partial.display()),
             ));
         }
+        if !self.noted {
+            self.complete()?;
+        }
+        self.follow(Arc::clone(&self.own))?;
         Ok(journal)
+    }
+
+    /// From now on the part holds this.
+    fn follow(&mut self, layout: Arc<Layout>) -> Result<(), ConnectorError> {
+        self.end =
+            self.compression.pack(layout.end(true)).map_err(|error| ConnectorError::io("compressing", &error))?;
+        self.layout = layout;
+        Ok(())
     }
 
     /// Brings a part that is complete to its name, if there is one.
@@ -147,7 +175,7 @@ impl Parts {
             self.file = None;
             fs::rename(&partial, &name).map_err(|error| self.io(&error))?;
         }
-        self.sync_folder().map_err(|error| self.io(&error))?;
+        disk::sync_folder(&self.path).map_err(|error| self.io(&error))?;
         (self.file, self.length, self.ended) = (None, 0, false);
         self.part = Part { number: self.part.number + 1, ..FIRST };
         Ok(())
@@ -166,14 +194,15 @@ impl Parts {
 
     /// Brings a complete part into the form that it is read in.
     fn finish(&mut self, partial: &Path) -> io::Result<()> {
-        let Some(columns) = self.columns.clone() else { return self.write_end() };
+        let layout = Arc::clone(&self.layout);
+        let Some(columns) = layout.parquet() else { return self.write_end() };
         // A run that died may have come so far.
         if is_converted(partial)? {
             return Ok(());
         }
         self.write_end()?;
         self.file = None;
-        columns.convert(partial)
+        columns.convert(partial, partial)
     }
 
     /// In the place of whatever a run that died wrote behind what counts.
@@ -185,9 +214,7 @@ impl Parts {
         // Borrowed apart from the file.
         let end = std::mem::take(&mut self.end);
         let written = self.file().and_then(|file| {
-            file.set_len(length)?;
-            file.seek(SeekFrom::Start(length))?;
-            file.write_all(&end)?;
+            disk::write_at(file, length, &end)?;
             file.sync_all()
         });
         self.end = end;
@@ -243,15 +270,14 @@ impl Parts {
         let length = self.length;
         self.ended = false;
         let written = self.file().and_then(|file| {
-            file.set_len(length)?;
-            file.seek(SeekFrom::Start(length))?;
-            file.write_all(bytes)?;
+            disk::write_at(file, length, bytes)?;
             file.sync_data()
         });
         written.map_err(|error| self.io(&error))?;
         (entry.length, entry.any, entry.part) = (length + bytes.len() as u64, part.records > 0, Some(part));
+        entry.layout = (!self.noted).then(|| (*self.own).clone());
         self.note(entry).map_err(|error| self.io(&error))?;
-        (self.length, self.part, self.staged) = (entry.length, part, false);
+        (self.length, self.part, self.staged, self.noted) = (entry.length, part, false, true);
         if self.is_full() || self.is_old() {
             // The batch is committed, whatever becomes of this: it is tried again before the next one.
             let _ = self.complete();
@@ -327,28 +353,18 @@ impl Parts {
     }
 
     fn partial(&self) -> PathBuf {
-        journal::with_ending(&self.name(), "partial")
+        disk::with_ending(&self.name(), "partial")
     }
 
     /// The part that is being written; made, and cut to what counts, when it is needed first.
     fn file(&mut self) -> io::Result<&mut File> {
         if self.file.is_none() {
-            let mut options = OpenOptions::new();
-            let file = options.read(true).write(true).create(true).truncate(false).open(self.partial())?;
+            let file = disk::open(&self.partial())?;
             file.set_len(self.length)?;
-            self.sync_folder()?;
+            disk::sync_folder(&self.path)?;
             self.file = Some(file);
         }
         self.file.as_mut().ok_or_else(|| io::Error::other("not open"))
-    }
-
-    /// New names are on disk.
-    fn sync_folder(&self) -> io::Result<()> {
-        if cfg!(unix) {
-            let folder = self.path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-            File::open(folder)?.sync_all()?;
-        }
-        Ok(())
     }
 
     fn io(&self, error: &io::Error) -> ConnectorError {
@@ -360,8 +376,8 @@ impl Parts {
             io::ErrorKind::InvalidData => ConnectorError::new(
                 ErrorKind::Corrupt,
                 format!(
-                    "{} does not fit the columns of this policy: it was begun under another one, and is finished by a run \
-                     with that",
+                    "{} does not fit its columns: it was begun under another policy, or changed. Let one run with that policy \
+                     finish it, or move it away (it holds JSON lines): the next run begins a new part",
                     self.partial().display()
                 ),
             ),
