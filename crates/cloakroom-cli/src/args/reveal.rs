@@ -28,7 +28,7 @@ pub(crate) enum ShownLevel {
     after_help = "Examples:\n  cloakroom reveal --policy users.yaml --subject 4711 --purpose support --reason 'ticket 12'\n  \
     cloakroom reveal --policy users.yaml --record email=jo@mail.example --class payment --level full --purpose fraud --reason 'case 9'\n  \
     cloakroom reveal --policy users.yaml --jsonl export.jsonl --purpose audit --reason 'audit 2026'\n  \
-    cloakroom reveal --jsonl users.jsonl --format eax-scrypt --reason 'ticket 4711' --master-key-file master.key\n\n\
+    cloakroom reveal --jsonl users-sealed.jsonl --format eax-scrypt --reason 'ticket 4711' --master-key-file master.key\n\n\
     With --policy, protected records come from --jsonl, or are looked up in the pipeline's sink by --subject or --record. Who may\n\
     see what is said by the policy's `reveal:` section; without one nobody may. One line is printed for each record, with the\n\
     values that you may see in the place of their envelopes, masked unless --level full is given and allowed. What was refused is\n\
@@ -113,7 +113,7 @@ pub(crate) struct ApproveOptions {
 
 #[derive(Args)]
 #[command(
-    after_help = "Example:\n  CLOAKROOM_MASTER_KEY=… cloakroom migrate --from eax-scrypt --policy policy.yaml users.jsonl safe.jsonl\n\n\
+    after_help = "Example:\n  CLOAKROOM_MASTER_KEY=… cloakroom migrate --from eax-scrypt --policy policy.yaml users-sealed.jsonl safe.jsonl\n\n\
     Documents are read as `cloakroom reveal` reads them, and each plain record goes through the policy as in\n\
     `cloakroom protect`: name its fields as the documents do (username, cc, ccv, cuenta_numero, …). Documents that do not\n\
     open and records that the policy rejects are not written: each is reported with its place and reason on standard\n\
