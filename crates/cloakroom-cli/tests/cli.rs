@@ -219,6 +219,50 @@ fn an_output_file_appears_when_it_is_complete_or_not_at_all() {
     }
 }
 
+/// What a source has forgotten must not be lost with a file that a run does not complete.
+#[test]
+fn a_file_that_is_replaced_takes_nothing_from_a_source_that_forgets() {
+    let room = Room::new();
+    room.write("input.jsonl", "{\"id\":1,\"name\":\"a\"}\n{\"id\":2}\n");
+    let pipeline = |require: &str, sink: &str| {
+        let text = format!(
+            "name: letters\nsource: {{ file: {{ path: input.jsonl }} }}\nrecord: {{ require: [{require}] }}\n\
+             sink: {{ file: {{ {sink} }} }}\n"
+        );
+        room.write("letters.yaml", text)
+    };
+    let (summary, code) = room.summary(&pipeline("id, name", "path: out.jsonl, replace: true"));
+    assert_eq!((count(&summary, "delivered"), count(&summary, "dead"), code), (1, 1, 1), "{summary}");
+    let before = room.read("out.jsonl");
+    let replaced = pipeline("id", "path: out.jsonl, replace: true");
+    let refused = room.run(&["dead-letters", "replay", &replaced]);
+    assert!(refused.expect_code(2).err().contains("leave `replace` out, or set `rotate`"), "{refused}");
+    assert_eq!(room.read("out.jsonl"), before, "the output of the run before");
+    assert!(!room.exists("out.jsonl.partial"));
+    assert_eq!(room.dead_letters(&replaced).len(), 1, "the letter still waits");
+    let rotated = pipeline("id", "path: out.jsonl, rotate: { records: 10 }");
+    room.run(&["dead-letters", "replay", &rotated]).expect_code(0);
+    assert_eq!(room.read("out-000001.jsonl"), b"{\"id\":2}\n");
+    assert!(room.dead_letters(&rotated).is_empty());
+}
+
+/// The same for queues, before anything is asked of them.
+#[test]
+#[cfg(feature = "aws")]
+fn a_file_that_is_replaced_takes_nothing_from_a_queue() {
+    let room = Room::new();
+    let queue = "queue_url: 'http://127.0.0.1:1/000000000000/logins', region: eu-west-1";
+    for source in [format!("sqs: {{ {queue} }}"), format!("s3: {{ queue: {{ {queue} }}, region: eu-west-1 }}")] {
+        let text = format!("source: {{ {source} }}\nsink: {{ file: {{ path: out.jsonl, replace: true }} }}\n");
+        let pipeline = room.write("queue.yaml", text);
+        for command in [&["run", &pipeline, "--once"][..], &["check", &pipeline, "--connect"]] {
+            let refused = room.run(command);
+            assert!(refused.expect_code(2).err().contains("leave `replace` out, or set `rotate`"), "{refused}");
+            assert!(!room.exists("out.jsonl.partial"));
+        }
+    }
+}
+
 fn slow_pipeline(room: &Room, source: &str) -> String {
     room.write(
         "slow.yaml",

@@ -271,6 +271,23 @@ fn calls_that_fail_now_and_then_lose_nothing_and_double_nothing() {
 }
 
 #[test]
+fn a_file_that_is_replaced_takes_no_message() {
+    let queue = Queue::new(20, 30);
+    let text = std::fs::read_to_string(queue.pipeline("", "")).unwrap();
+    let at = text.find("sink:").unwrap();
+    let sink = "sink: { file: { path: logins.parquet, format: parquet, replace: true } }\n";
+    let pipeline = queue.room.write("replaced.yaml", format!("{}{sink}", &text[..at]));
+    let refused = queue.room.run(&["run", &pipeline, "--once"]);
+    assert!(refused.expect_code(2).err().contains("leave `replace` out, or set `rotate`"), "{refused}");
+    assert_eq!(queue.left(), (20, 0), "visible, in flight");
+    let rotated = sink.replace("replace: true", "rotate: { records: 1000 }");
+    let pipeline = queue.room.write("rotated.yaml", format!("{}{rotated}", &text[..at]));
+    let (summary, _) = queue.run_once(&pipeline);
+    assert_eq!((count(&summary, "delivered"), queue.left()), (20, (0, 0)), "{summary}");
+    assert!(queue.room.exists("logins-000001.parquet"));
+}
+
+#[test]
 fn what_is_wrong_is_said_in_words_that_help() {
     let queue = Queue::new(1, 30);
     for (status, answer, code, words) in [
