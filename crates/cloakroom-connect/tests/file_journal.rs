@@ -280,3 +280,18 @@ async fn what_a_failed_write_left_behind_the_end_is_cut_off() {
         assert_eq!(target.text("rows"), expected, "{options}");
     }
 }
+
+#[tokio::test]
+async fn a_file_that_was_appended_to_and_then_replaced_is_not_cut() {
+    let target = Target::new("out.jsonl", "");
+    let mut sink = target.open().await.unwrap();
+    add(&mut *sink, 0..1).await;
+    sink.close().await.unwrap();
+    let mut sink = target.open_with("replace: true", FIELDS).await.unwrap();
+    add(&mut *sink, 0..100).await;
+    sink.close().await.unwrap();
+    let replaced = target.text("out.jsonl");
+    assert_eq!(replaced.lines().count(), 100);
+    assert_eq!(error(target.open().await).kind, ErrorKind::Configuration, "it has no journal any more");
+    assert_eq!(target.text("out.jsonl"), replaced);
+}

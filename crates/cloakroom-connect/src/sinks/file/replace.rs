@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use cloakroom_pipeline::error::{ConnectorError, ErrorKind};
 
-use super::disk;
+use super::{disk, journal};
 use crate::sinks::text::Layout;
 
 /// The file, and what stands for it until it is complete.
@@ -58,6 +58,11 @@ impl Replaced {
         let Some(file) = &mut self.partial else { return Ok(()) };
         disk::write_at(file, self.length, end)?;
         file.sync_all()?;
+        // It tells of what was there: a run that appends would cut this file to that one's length.
+        match fs::remove_file(journal::beside(&self.path)) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
         match self.layout.parquet() {
             // Not by way of the partial file's name: it would be there without its lock for a moment.
             Some(columns) => {
