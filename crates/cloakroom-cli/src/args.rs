@@ -34,7 +34,7 @@ use crate::sample::Kind;
                   cloakroom keys init                     make the key ring\n  \
                   cloakroom check logins.yaml --connect   what will happen to each field, and can it be reached\n  \
                   cloakroom run logins.yaml               run a pipeline\n\n\
-                  Exit codes: 0 done, 1 findings, or records went to dead letters, 2 usage or configuration,\n\
+                  Exit codes: 0 done, 1 findings, or records went to dead letters, 2 usage or configuration, \
                   3 a dependency failed, 4 denied."
 )]
 pub(crate) struct Arguments {
@@ -108,7 +108,7 @@ pub(crate) enum Command {
     /// Show, test and measure the rules of detection.
     #[command(subcommand)]
     Rules(RulesCommand),
-    /// Make and show the key ring.
+    /// Make, show, rotate and protect keys; destroy those of a person.
     #[command(subcommand)]
     Keys(KeysCommand),
     /// Show what went through, by run and by queue, object, shard and file; and what does not add up.
@@ -152,7 +152,7 @@ pub(crate) struct DemoOptions {
 #[derive(Args)]
 #[command(
     after_help = "Examples:\n  cloakroom run logins.yaml\n  DATABASE_URL=postgres://… cloakroom run logins.yaml --output json\n\n\
-    Ctrl-C (or SIGTERM) stops gracefully: what was taken is finished, the rest stays at the source.\n\
+    Ctrl-C (or SIGTERM) stops gracefully: what was taken is finished, the rest stays at the source. \
     A run that is repeated or killed and started again delivers every record exactly once."
 )]
 pub(crate) struct RunOptions {
@@ -169,8 +169,8 @@ pub(crate) struct RunOptions {
 #[derive(Args)]
 #[command(after_help = "Examples:\n  cloakroom status\n  cloakroom status logins.yaml --connect\n  \
     cloakroom status --output json | jq '.[].alarms'\n\n\
-    Every record that was received has one outcome: delivered, duplicate, filtered, dead or returned. Where that does\n\
-    not add up, or records counted as dead have no dead letter, it is said as an alarm, and the exit code is 1.\n\
+    Every record that was received has one outcome: delivered, duplicate, filtered, dead or returned. Where that does \
+    not add up, or records counted as dead have no dead letter, it is said as an alarm, and the exit code is 1. \
     Counts are written once a second: those of a run that was killed lack its last second.")]
 pub(crate) struct StatusOptions {
     /// A pipeline file: only this pipeline, and its own state store (default: all pipelines of the default store).
@@ -204,8 +204,8 @@ pub(crate) struct CheckOptions {
 #[derive(Args)]
 #[command(after_help = "Examples:\n  cloakroom protect --policy policy.yaml customers.jsonl safe.jsonl\n  \
     zcat customers.jsonl.gz | cloakroom protect --policy policy.yaml > safe.jsonl\n\n\
-    The policy is a pipeline file; its source and sink are not used. Records that the policy rejects are\n\
-    not written: each is reported with its place and reason on standard error, and the exit code is 1.\n\
+    The policy is a pipeline file; its source and sink are not used. Records that the policy rejects are \
+    not written: each is reported with its place and reason on standard error, and the exit code is 1. \
     An output file appears under its name when it is complete.")]
 pub(crate) struct ProtectOptions {
     /// The pipeline file whose policy is applied.

@@ -386,6 +386,7 @@ fn a_run_that_waits_for_a_dependency_says_so() {
     let said = finished.expect_code(3).err();
     assert!(said.contains("the sink is not ready: postgres: ") && said.contains("trying again"), "{finished}");
     assert!(said.contains("is the server running") && !said.contains(SECRET), "{finished}");
+    assert!(!said.contains(char::from(0x1b)), "colours are for terminals: {finished}");
     assert_eq!(said.matches("trying again").count(), 1, "now and then, not each time: {finished}");
 }
 

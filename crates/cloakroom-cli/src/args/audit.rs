@@ -52,7 +52,7 @@ pub(crate) struct AuditListOptions {
 #[derive(Args)]
 #[command(after_help = "Examples:\n  cloakroom audit verify\n  cloakroom audit verify --checkpoints kept.jsonl\n  \
     cloakroom audit verify --file copy/audit.jsonl --checkpoints kept.jsonl --public-key GznQ_Y4Wu…\n\n\
-    With the key ring, every line is checked. With a public key only, order and checkpoints are.\n\
+    With the key ring, every line is checked. With a public key only, order and checkpoints are. \
     Exit codes: 0 the log is as it was written, 1 it is not, 2 usage, 3 it cannot be read.")]
 pub(crate) struct AuditVerifyOptions {
     /// The log (default: audit.jsonl in CLOAKROOM_HOME or ~/.local/share/cloakroom).

@@ -83,9 +83,9 @@ pub(crate) enum KeysCommand {
     #[command(after_help = "Examples:\n  cloakroom keys init\n  cloakroom keys init --protect passphrase\n  \
         cloakroom keys init --protect aws-kms --kms-key alias/cloakroom --kms-region eu-west-1\n  \
         VAULT_TOKEN=… cloakroom keys init --protect vault-transit --vault-address https://vault.example:8200 --vault-key cloakroom\n\n\
-        Keep a copy in a safe place: what is encrypted cannot be read without it. Without --protect the root key lies in the\n\
-        file in clear; with it the file alone opens nothing, and every command needs the passphrase, KMS or Vault when it\n\
-        starts. A passphrase comes from --passphrase-file, CLOAKROOM_PASSPHRASE, or is asked for. Credentials for AWS are\n\
+        Keep a copy in a safe place: what is encrypted cannot be read without it. Without --protect the root key lies in the \
+        file in clear; with it the file alone opens nothing, and every command needs the passphrase, KMS or Vault when it \
+        starts. A passphrase comes from --passphrase-file, CLOAKROOM_PASSPHRASE, or is asked for. Credentials for AWS are \
         found where AWS tools look for them; the token for Vault in VAULT_TOKEN or ~/.vault-token.")]
     Init {
         #[command(flatten)]
@@ -108,7 +108,7 @@ pub(crate) enum KeysCommand {
     },
     /// Make a new root key and wrap the keys of people and of the token vault under it. No data is touched.
     #[command(after_help = "Examples:\n  cloakroom keys rotate\n  cloakroom keys rotate --pseudonyms\n\n\
-        The old root key is kept, retired: what was made with it still opens. Pseudonyms go on as they are, so that old and new\n\
+        The old root key is kept, retired: what was made with it still opens. Pseudonyms go on as they are, so that old and new \
         records still join, unless --pseudonyms says otherwise. Programs that run must be started again to load the new key.")]
     Rotate {
         #[command(flatten)]
@@ -125,9 +125,9 @@ pub(crate) enum KeysCommand {
         after_help = "Examples:\n  cloakroom keys rewrap\n  cloakroom keys rewrap --protect passphrase --new-passphrase-file new.txt\n  \
         cloakroom keys rewrap --protect aws-kms --kms-key alias/cloakroom --kms-region eu-west-1\n  \
         cloakroom keys rewrap --protect none\n\n\
-        Without --protect as `rotate` does it, after a rotation that was interrupted. With it the keys stay the same and the\n\
-        key file gets another passphrase or provider; `none` puts the keys there in clear. Copies of the file that were made\n\
-        before open as they did: destroy them. A new passphrase comes from --new-passphrase-file,\n\
+        Without --protect as `rotate` does it, after a rotation that was interrupted. With it the keys stay the same and the \
+        key file gets another passphrase or provider; `none` puts the keys there in clear. Copies of the file that were made \
+        before open as they did: destroy them. A new passphrase comes from --new-passphrase-file, \
         CLOAKROOM_NEW_PASSPHRASE, or is asked for."
     )]
     Rewrap {
@@ -144,8 +144,8 @@ pub(crate) enum KeysCommand {
     },
     /// Destroy all keys of a person: nothing that was encrypted for them opens again, in no copy of the data.
     #[command(after_help = "Example:\n  cloakroom keys erase user-4711 > receipt.json\n\n\
-        Prints a receipt. Random tokens that were theirs alone are deleted, too. Copies of the key table made before open nothing of that person any more; neither do they open what else\n\
-        was in the same shard, one person in 4,096: make a new copy afterwards. Old copies of the shard file must be destroyed.\n\
+        Prints a receipt. Random tokens that were theirs alone are deleted, too. Copies of the key table made before open nothing of that person any more; neither do they open what else \
+        was in the same shard, one person in 4,096: make a new copy afterwards. Old copies of the shard file must be destroyed. \
         Exit code 1 when there is no key for that person.")]
     Erase {
         /// The person: the value of the policy's `subject` field.

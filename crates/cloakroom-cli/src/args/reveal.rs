@@ -29,18 +29,18 @@ pub(crate) enum ShownLevel {
     cloakroom reveal --policy users.yaml --record email=jo@mail.example --class payment --level full --purpose fraud --reason 'case 9'\n  \
     cloakroom reveal --policy users.yaml --jsonl export.jsonl --purpose audit --reason 'audit 2026'\n  \
     cloakroom reveal --jsonl users-sealed.jsonl --format eax-scrypt --reason 'ticket 4711' --master-key-file master.key\n\n\
-    With --policy, protected records come from --jsonl, or are looked up in the pipeline's sink by --subject or --record. Who may\n\
-    see what is said by the policy's `reveal:` section; without one nobody may. One line is printed for each record, with the\n\
-    values that you may see in the place of their envelopes, masked unless --level full is given and allowed. What was refused is\n\
-    {\"error\":\"…\"}. Every record is a line in the audit log before it is printed (`cloakroom audit list`), every refusal too.\n\
-    Exit code 4: refused, for want of a reason, a right, somebody's agreement, because a limit is reached or the person was\n\
+    With --policy, protected records come from --jsonl, or are looked up in the pipeline's sink by --subject or --record. Who may \
+    see what is said by the policy's `reveal:` section; without one nobody may. One line is printed for each record, with the \
+    values that you may see in the place of their envelopes, masked unless --level full is given and allowed. What was refused is \
+    {\"error\":\"…\"}. Every record is a line in the audit log before it is printed (`cloakroom audit list`), every refusal too. \
+    Exit code 4: refused, for want of a reason, a right, somebody's agreement, because a limit is reached or the person was \
     erased. Exit code 1: something does not open, or there is no such record.\n\n\
-    Where the policy wants a second person: ask with --request FILE --people N, have them run `cloakroom approve FILE`, and give\n\
+    Where the policy wants a second person: ask with --request FILE --people N, have them run `cloakroom approve FILE`, and give \
     what they get as --approval.\n\n\
-    With --format eax-scrypt a line is a document, or an object with the document under `_source` as Elasticsearch exports it. For\n\
-    each comes one line, in the same order: the document's members as they are and in their order, `cc`, `ccv` and `cuenta_numero`\n\
-    opened, without their tags and nonces, `dek`, `dek_tag`, `dek_nonce`, `kek_salt` and `hash_ccv`. For a document that does not\n\
-    open the line is {\"error\":\"…\"} without a value, and the exit code is 1. A master key that opens none of the first\n\
+    With --format eax-scrypt a line is a document, or an object with the document under `_source` as Elasticsearch exports it. For \
+    each comes one line, in the same order: the document's members as they are and in their order, `cc`, `ccv` and `cuenta_numero` \
+    opened, without their tags and nonces, `dek`, `dek_tag`, `dek_nonce`, `kek_salt` and `hash_ccv`. For a document that does not \
+    open the line is {\"error\":\"…\"} without a value, and the exit code is 1. A master key that opens none of the first \
     documents is refused with exit code 4, and nothing is written. Without a key ring one is made for the audit log."
 )]
 pub(crate) struct RevealOptions {
@@ -92,8 +92,8 @@ pub(crate) struct RevealOptions {
 #[command(
     after_help = "Examples:\n  cloakroom approve --init carol.key                                    once: prints the public key for the policy\n  \
     cloakroom approve request.json --key carol.key > approval.json\n\n\
-    The request is shown on standard error: who wants to see what, what for, and of how many people. On a terminal you are asked;\n\
-    elsewhere say --yes. Needs no key ring and no data: it can be done on another machine. The policy names the public keys of\n\
+    The request is shown on standard error: who wants to see what, what for, and of how many people. On a terminal you are asked; \
+    elsewhere say --yes. Needs no key ring and no data: it can be done on another machine. The policy names the public keys of \
     those who may agree under `reveal.approval.by`."
 )]
 pub(crate) struct ApproveOptions {
@@ -114,9 +114,9 @@ pub(crate) struct ApproveOptions {
 #[derive(Args)]
 #[command(
     after_help = "Example:\n  CLOAKROOM_MASTER_KEY=… cloakroom migrate --from eax-scrypt --policy policy.yaml users-sealed.jsonl safe.jsonl\n\n\
-    Documents are read as `cloakroom reveal` reads them, and each plain record goes through the policy as in\n\
-    `cloakroom protect`: name its fields as the documents do (username, cc, ccv, cuenta_numero, …). Documents that do not\n\
-    open and records that the policy rejects are not written: each is reported with its place and reason on standard\n\
+    Documents are read as `cloakroom reveal` reads them, and each plain record goes through the policy as in \
+    `cloakroom protect`: name its fields as the documents do (username, cc, ccv, cuenta_numero, …). Documents that do not \
+    open and records that the policy rejects are not written: each is reported with its place and reason on standard \
     error, and the exit code is 1. An output file appears under its name when it is complete."
 )]
 pub(crate) struct MigrateOptions {

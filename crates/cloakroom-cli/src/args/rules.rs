@@ -73,7 +73,7 @@ pub(crate) struct TestOptions {
 #[derive(Args)]
 #[command(
     after_help = "Examples:\n  cloakroom rules bench app.log\n  cloakroom rules bench --rules mine.yaml app.log --format json\n\n\
-    Each rule is measured alone, on one thread, and the whole selection as `scan` uses it. A rule alone costs more than\n\
+    Each rule is measured alone, on one thread, and the whole selection as `scan` uses it. A rule alone costs more than \
     its share of the whole, where rules are searched for at once."
 )]
 pub(crate) struct BenchOptions {

@@ -25,16 +25,16 @@ pub(crate) enum ScanFormat {
     cloakroom scan . --write-baseline known.json              accept what is there now …\n  \
     cloakroom scan . --baseline known.json                    … and report what is new\n  \
     cloakroom scan --jsonl messages.jsonl --text-field text   a stream of JSON objects\n\n\
-    Folders are read as ripgrep does: hidden files and what .gitignore, .ignore and .cloakroomignore name are left\n\
-    out, and so are binary files. UTF-8, UTF-16 and Windows-1252 are recognised; positions are those of the file. In\n\
-    .csv and .tsv files a column's header counts as context for its cells. No value is ever written: excerpts are\n\
+    Folders are read as ripgrep does: hidden files and what .gitignore, .ignore and .cloakroomignore name are left \
+    out, and so are binary files. UTF-8, UTF-16 and Windows-1252 are recognised; positions are those of the file. In \
+    .csv and .tsv files a column's header counts as context for its cells. No value is ever written: excerpts are \
     masked, and a fingerprint is a keyed hash (`cloakroom keys init` makes the key).\n\n\
-    Allow list (--allow FILE, or .cloakroom-allow.yaml in the current folder): a YAML list whose entries name a\n\
-    `fingerprint`, `value`, `regex` (of the whole value) or `path` (a pattern), and as you like `rule`, `entity`,\n\
+    Allow list (--allow FILE, or .cloakroom-allow.yaml in the current folder): a YAML list whose entries name a \
+    `fingerprint`, `value`, `regex` (of the whole value) or `path` (a pattern), and as you like `rule`, `entity`, \
     `expires` (its last day) and `reason`:\n  \
     - { path: 'tests/**', entity: CREDIT_CARD, reason: test numbers, expires: 2027-06-30 }\n\n\
-    With --jsonl each line of input gives one line, in order: the same `id` and `findings` with `entity`, `rule`,\n\
-    `start` and `end` (bytes of the text in UTF-8), `confidence` and `validated`. A line that is no JSON object gives\n\
+    With --jsonl each line of input gives one line, in order: the same `id` and `findings` with `entity`, `rule`, \
+    `start` and `end` (bytes of the text in UTF-8), `confidence` and `validated`. A line that is no JSON object gives \
     `\"error\"` and its number in `\"line\"`.\n\n\
     Exit codes: 0 nothing found, 1 findings, 2 something could not be read (the rest was scanned) or wrong usage.")]
 pub(crate) struct ScanOptions {

@@ -235,6 +235,12 @@ impl Keeper {
                 writes.push((lease.clone(), next));
             }
         }
+        // Where somebody asked for one, or has it, the next look tells.
+        self.write(writes).await.map(drop)
+    }
+
+    /// Writes leases over what they were, side by side. True when nobody else had moved any of them.
+    async fn write(&mut self, writes: Vec<(Lease, Lease)>) -> Result<bool, ConnectorError> {
         let writes = stream::iter(writes.into_iter().map(|(old, new)| {
             let store = Arc::clone(&self.store);
             async move {
@@ -243,16 +249,15 @@ impl Keeper {
             }
         }));
         let written: Vec<_> = writes.buffer_unordered(WRITES).collect().await;
-        let mut failed = Ok(());
+        let (mut all, mut failed) = (true, None);
         for (new, written) in written {
             match written {
                 Ok(true) => self.note(new),
-                // Somebody asked for it, or has it: the next look tells.
-                Ok(false) => {}
-                Err(error) => failed = Err(error),
+                Ok(false) => all = false,
+                Err(error) => failed = Some(error),
             }
         }
-        failed
+        failed.map_or(Ok(all), Err)
     }
 
     /// Takes what is free, up to the fair share. True when something is left.
@@ -339,10 +344,32 @@ impl Keeper {
         Ok(())
     }
 
+    /// Gives up what is held and withdraws what was asked for, until neither is left: another worker may move a lease in
+    /// between. Whoever closes the leases does not wait for ever.
     async fn give_all_up(mut self) -> Result<(), ConnectorError> {
+        loop {
+            match self.leave().await {
+                Ok(true) => return Ok(()),
+                Err(error) if !error.kind.is_transient() => return Err(error),
+                Ok(false) | Err(_) => sleep(SHORTEST).await,
+            }
+        }
+    }
+
+    /// One try; true when nothing was left.
+    async fn leave(&mut self) -> Result<bool, ConnectorError> {
         let leases = self.store.list().await?;
         self.see(leases);
-        let release = self.seen.keys().cloned().collect();
-        self.renew(&Wish { release, ..Wish::default() }).await
+        let mut writes = Vec::new();
+        for Seen { lease, .. } in self.seen.values() {
+            let next = self.next(&lease.shard);
+            if self.is_mine(lease) {
+                // To nobody: whoever asked for it may be gone, and finds it free if not.
+                writes.push((lease.clone(), Lease { owner: None, wanted_by: None, ..next }));
+            } else if lease.wanted_by.as_deref() == Some(self.me.as_str()) {
+                writes.push((lease.clone(), Lease { wanted_by: None, ..next }));
+            }
+        }
+        self.write(writes).await
     }
 }
