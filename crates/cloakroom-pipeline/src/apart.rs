@@ -11,6 +11,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use base64::Engine as _;
@@ -25,28 +26,42 @@ use crate::source::Progress;
 #[cfg(test)]
 mod tests;
 
+/// The pauses between looks at an entry that must have changed, in milliseconds.
+const LOOKS: [u64; 4] = [20, 80, 300, 1_000];
+
 /// The entries of a ledger, one for each partition.
 #[async_trait]
 pub trait Entries: Sync {
     /// Another one whenever an entry changes.
     type Version: Clone + Send + Sync;
 
-    /// An entry's position and version as they are now.
+    /// An entry as it is now.
     ///
     /// # Errors
     /// When the ledger cannot be read.
-    async fn read(&self, id: &str) -> Result<Option<(String, Self::Version)>, ConnectorError>;
+    async fn read(&self, id: &str) -> Result<Option<Stand<Self::Version>>, ConnectorError>;
 
-    /// Writes an entry if it is still as it was read, or still not there; gives its new version, and `None` when somebody
-    /// else changed it.
+    /// Writes an entry if it is still as it was read, or still not there; gives its new version, and `None` when it is not:
+    /// somebody else changed it, or this very write did, which was passed on twice.
     ///
     /// # Errors
     /// When it cannot be written, or nobody knows whether it was (a transient kind).
     async fn write(
         &self,
         entry: &Entry<'_>,
-        before: Option<&(String, Self::Version)>,
+        before: Option<&Stand<Self::Version>>,
     ) -> Result<Option<Self::Version>, ConnectorError>;
+}
+
+/// An entry as it was read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stand<V> {
+    /// Up to where it was delivered.
+    pub position: String,
+    /// Another one whenever the entry changes.
+    pub version: V,
+    /// Who moved it: [`Entry::run`]. Entries of before this was kept have none.
+    pub run: Option<String>,
 }
 
 /// What stands in an entry.
@@ -61,6 +76,28 @@ pub struct Entry<'a> {
     pub partition: &'a str,
     /// Up to where it was delivered.
     pub position: &'a str,
+    /// A random name of the run that moves it: a move that was applied twice is known by it.
+    pub run: &'a str,
+}
+
+/// An entry of which it is known that it is no longer as it was before. A copy that is read may not have the change yet.
+async fn moved<V: Clone + Send + Sync, E: Entries<Version = V>>(
+    entries: &E,
+    id: &str,
+    before: Option<&Stand<V>>,
+) -> Result<Option<Stand<V>>, ConnectorError> {
+    let mut pauses = LOOKS.into_iter();
+    loop {
+        let stand = entries.read(id).await?;
+        let is_old = match (&stand, before) {
+            (Some(stand), Some(before)) => stand.position == before.position && stand.run == before.run,
+            (stand, _) => stand.is_none(),
+        };
+        match pauses.next() {
+            Some(pause) if is_old => tokio::time::sleep(Duration::from_millis(pause)).await,
+            _ => return Ok(stand),
+        }
+    }
 }
 
 /// Where a batch stands before it is written.
@@ -75,8 +112,10 @@ pub enum Begun<S> {
 pub struct Apart<V, S> {
     pipeline: String,
     target: String,
+    /// A random name of our own.
+    run: String,
     /// Entries as they are known to be.
-    stands: HashMap<String, Option<(String, V)>>,
+    stands: HashMap<String, Option<Stand<V>>>,
     /// A batch that is written, for the ledger.
     staged: Option<Staged>,
     /// A batch whose commit got no answer: it may have happened.
@@ -101,7 +140,8 @@ impl<V: Clone + Send + Sync, S: Clone + Default> Apart<V, S> {
     #[must_use]
     pub fn new(pipeline: &str, target: &str) -> Self {
         let (pipeline, target) = (pipeline.to_owned(), target.to_owned());
-        Self { pipeline, target, stands: HashMap::new(), staged: None, in_doubt: None, tried: None }
+        let run = format!("{:032x}", rand::random::<u128>());
+        Self { pipeline, target, run, stands: HashMap::new(), staged: None, in_doubt: None, tried: None }
     }
 
     /// What was known of the ledger may be wrong.
@@ -119,7 +159,7 @@ impl<V: Clone + Send + Sync, S: Clone + Default> Apart<V, S> {
         partition: &str,
     ) -> Result<Option<String>, ConnectorError> {
         let stand = entries.read(&self.id(partition)).await?;
-        let position = stand.as_ref().map(|(position, _)| position.clone());
+        let position = stand.as_ref().map(|stand| stand.position.clone());
         self.stands.insert(partition.to_owned(), stand);
         Ok(position)
     }
@@ -136,13 +176,14 @@ impl<V: Clone + Send + Sync, S: Clone + Default> Apart<V, S> {
         self.staged = None;
         let count = batch.records.len();
         if let Progress::Position { partition, position } = &batch.progress {
-            let stand = match self.stands.get(&**partition) {
-                Some(stand) => stand.as_ref().map(|(position, _)| position.clone()),
-                None => self.position(entries, partition).await?,
-            };
-            if stand.as_ref() == Some(position) {
-                let doubt = self.in_doubt.take();
-                let doubt = doubt.filter(|doubt| doubt.progress == batch.progress && doubt.outcomes.len() == count);
+            if !self.stands.contains_key(&**partition) {
+                self.position(entries, partition).await?;
+            }
+            let stand = self.stands.get(&**partition).and_then(Option::as_ref);
+            if let Some(stand) = stand.filter(|stand| stand.position == *position) {
+                let is_ours = stand.run.as_ref() == Some(&self.run);
+                let doubt = self.in_doubt.take().filter(|doubt| is_ours && doubt.progress == batch.progress);
+                let doubt = doubt.filter(|doubt| doubt.outcomes.len() == count);
                 let outcomes = doubt.map_or_else(|| vec![RowOutcome::Duplicate; count], |doubt| doubt.outcomes);
                 self.stage(batch, &outcomes);
                 return Ok(Begun::Known(outcomes));
@@ -216,18 +257,27 @@ impl<V: Clone + Send + Sync, S: Clone + Default> Apart<V, S> {
             self.position(entries, partition).await?;
         }
         let before = self.stands.get(partition).and_then(Option::as_ref);
-        if before.is_some_and(|(before, _)| before == position) {
+        if before.is_some_and(|before| before.position == position) {
             return Ok(());
         }
-        let Self { pipeline, target, .. } = &*self;
-        let entry = Entry { id: self.id(partition), pipeline, target, partition, position };
-        let version = entries.write(&entry, before).await?.ok_or_else(|| {
-            ConnectorError::new(
-                ErrorKind::Conflict,
-                format!("another run of pipeline {pipeline} moves the same ledger; let one of them end"),
-            )
-        })?;
-        self.stands.insert(partition.to_owned(), Some((position.to_owned(), version)));
+        let Self { pipeline, target, run, .. } = &*self;
+        let entry = Entry { id: self.id(partition), pipeline, target, partition, position, run };
+        let version = match entries.write(&entry, before).await? {
+            Some(version) => version,
+            // A node or a proxy on the way repeats a write whose answer it missed, and finds the first one's effect. The
+            // position alone does not say whose it is: another run may have moved to the same one.
+            None => match moved(entries, &entry.id, before).await? {
+                Some(stand) if stand.position == position && stand.run.as_ref() == Some(run) => stand.version,
+                _ => {
+                    return Err(ConnectorError::new(
+                        ErrorKind::Conflict,
+                        format!("another run of pipeline {pipeline} moves the same ledger; let one of them end"),
+                    ));
+                }
+            },
+        };
+        let stand = Stand { position: position.to_owned(), version, run: Some(run.clone()) };
+        self.stands.insert(partition.to_owned(), Some(stand));
         Ok(())
     }
 

@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use aws_sdk_dynamodb::types::AttributeValue;
-use cloakroom_pipeline::apart::{Entries, Entry};
+use cloakroom_pipeline::apart::{Entries, Entry, Stand};
 use cloakroom_pipeline::error::{ConnectorError, ErrorKind};
 
 use super::table::{self, KeyAttribute, KeyType, Role, Schema};
@@ -23,7 +23,7 @@ impl Entries for DynamoLedger<'_> {
 
     /// The table is made when there is none: before the first record is written, so that a role that may not make it is told
     /// so in time.
-    async fn read(&self, id: &str) -> Result<Option<(String, u64)>, ConnectorError> {
+    async fn read(&self, id: &str) -> Result<Option<Stand<u64>>, ConnectorError> {
         let Self { clients, name } = *self;
         let call =
             clients.reading.get_item().table_name(name).key(ID, AttributeValue::S(id.to_owned())).consistent_read(true);
@@ -45,14 +45,16 @@ impl Entries for DynamoLedger<'_> {
         let Some(item) = item else { return Ok(None) };
         let position = item.get("position").and_then(|value| value.as_s().ok()).cloned();
         let version = item.get("version").and_then(|value| value.as_n().ok()?.parse().ok());
-        position.zip(version).map(Some).ok_or_else(|| {
+        let run = item.get("run").and_then(|value| value.as_s().ok()).cloned();
+        let stand = position.zip(version).map(|(position, version)| Stand { position, version, run });
+        stand.map(Some).ok_or_else(|| {
             ConnectorError::new(ErrorKind::Corrupt, format!("an item of the ledger {name} has no position or version"))
         })
     }
 
-    async fn write(&self, entry: &Entry<'_>, before: Option<&(String, u64)>) -> Result<Option<u64>, ConnectorError> {
+    async fn write(&self, entry: &Entry<'_>, before: Option<&Stand<u64>>) -> Result<Option<u64>, ConnectorError> {
         let text = |text: &str| AttributeValue::S(text.to_owned());
-        let version = before.map_or(1, |(_, version)| version + 1);
+        let version = before.map_or(1, |before| before.version + 1);
         let mut call = self
             .clients
             .writing
@@ -63,15 +65,16 @@ impl Entries for DynamoLedger<'_> {
             .item("table", text(entry.target))
             .item("part", text(entry.partition))
             .item("position", text(entry.position))
+            .item("run", text(entry.run))
             .item("version", AttributeValue::N(version.to_string()))
             .item("updated_at", text(&cloakroom_pipeline::run::now().timestamp()));
         call = match before {
             None => call.condition_expression("attribute_not_exists(#id)").expression_attribute_names("#id", ID),
-            Some((old, version)) => call
+            Some(Stand { position, version, .. }) => call
                 .condition_expression("#position = :position AND #version = :version")
                 .expression_attribute_names("#position", "position")
                 .expression_attribute_names("#version", "version")
-                .expression_attribute_values(":position", text(old))
+                .expression_attribute_values(":position", text(position))
                 .expression_attribute_values(":version", AttributeValue::N(version.to_string())),
         };
         match call.send().await {

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use cloakroom_faults::{Fault, FaultProxy, Plan};
 use cloakroom_pipeline::error::ErrorKind;
 use cloakroom_pipeline::sink::RowOutcome;
 use serde_json::json;
@@ -49,6 +50,31 @@ async fn what_is_there_stays_or_is_replaced_as_it_was_asked() {
     let replaced = value("row-45").await;
     assert_eq!(replaced["v"]["S"], "new");
     assert!(replaced["more"].is_null(), "the whole item is replaced");
+}
+
+#[tokio::test]
+async fn a_move_of_the_ledger_that_came_twice_is_our_own() {
+    let table = Table::new();
+    let proxy = FaultProxy::http(&table.url, Plan::none());
+    let through = Table { url: proxy.url().to_owned(), name: table.name.clone(), client: table.client.clone() };
+    let records = numbered(3);
+    let mut sink = through.open("").await;
+    assert_eq!(sink.position("p").await.unwrap(), None);
+    for position in ["1", "2", "3"] {
+        sink.write(&at(position, &records)).await.unwrap();
+        proxy.next(Fault::Duplicate, "PutItem");
+        sink.commit().await.unwrap();
+        assert_eq!(proxy.waiting(), 0, "{}", proxy.describe());
+    }
+    // An entry as versions before wrote it, which names no run.
+    let ledger = format!("ledger-{}", table.name);
+    let mut old = table.ask("Scan", json!({ "TableName": ledger, "ConsistentRead": true })).await["Items"][0].take();
+    assert!(old.as_object_mut().unwrap().remove("run").is_some());
+    table.ask("PutItem", json!({ "TableName": ledger, "Item": old })).await;
+    let mut next = table.open("").await;
+    assert_eq!(next.position("p").await.unwrap().as_deref(), Some("3"));
+    next.write(&at("4", &records)).await.unwrap();
+    next.commit().await.unwrap();
 }
 
 #[tokio::test]

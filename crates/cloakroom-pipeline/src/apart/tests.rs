@@ -9,14 +9,19 @@ use super::*;
 
 #[derive(Default)]
 struct Memory {
-    entries: Mutex<HashMap<String, (String, u32)>>,
+    entries: Mutex<HashMap<String, Stand<u32>>>,
     fails: Mutex<Option<When>>,
+    /// So many of the next reads see a copy that has not got the last change yet.
+    late: Mutex<usize>,
+    copy: Mutex<HashMap<String, Stand<u32>>>,
 }
 
 #[derive(Clone, Copy, PartialEq)]
 enum When {
     Before,
     After,
+    /// Not at all: the write is passed on twice, and the second one's answer is given.
+    Twice,
 }
 
 impl Memory {
@@ -29,11 +34,14 @@ impl Memory {
 impl Entries for Memory {
     type Version = u32;
 
-    async fn read(&self, id: &str) -> Result<Option<(String, u32)>, ConnectorError> {
-        Ok(self.entries.lock().unwrap().get(id).cloned())
+    async fn read(&self, id: &str) -> Result<Option<Stand<u32>>, ConnectorError> {
+        let mut late = self.late.lock().unwrap();
+        let entries = if *late > 0 { &self.copy } else { &self.entries };
+        *late = late.saturating_sub(1);
+        Ok(entries.lock().unwrap().get(id).cloned())
     }
 
-    async fn write(&self, entry: &Entry<'_>, before: Option<&(String, u32)>) -> Result<Option<u32>, ConnectorError> {
+    async fn write(&self, entry: &Entry<'_>, before: Option<&Stand<u32>>) -> Result<Option<u32>, ConnectorError> {
         let fails = self.fails.lock().unwrap().take();
         let away = || Err(ConnectorError::unavailable("no answer"));
         if fails == Some(When::Before) {
@@ -43,9 +51,15 @@ impl Entries for Memory {
         if entries.get(&entry.id) != before {
             return Ok(None);
         }
-        let version = before.map_or(1, |(_, version)| version + 1);
-        entries.insert(entry.id.clone(), (entry.position.to_owned(), version));
-        if fails == Some(When::After) { away() } else { Ok(Some(version)) }
+        let version = before.map_or(1, |before| before.version + 1);
+        let stand = Stand { position: entry.position.to_owned(), version, run: Some(entry.run.to_owned()) };
+        *self.copy.lock().unwrap() = entries.clone();
+        entries.insert(entry.id.clone(), stand);
+        match fails {
+            Some(When::After) => away(),
+            Some(When::Twice) => Ok(None),
+            _ => Ok(Some(version)),
+        }
     }
 }
 
@@ -99,7 +113,7 @@ async fn a_batch_that_comes_again_is_recognised() {
         sink.commit(&ledger).await.unwrap();
         assert_eq!(sink.position(&ledger, "p").await.unwrap().as_deref(), Some("2"));
     }
-    assert_eq!(ledger.entries.lock().unwrap().values().next().unwrap().1, 2);
+    assert_eq!(ledger.entries.lock().unwrap().values().next().unwrap().version, 2);
 }
 
 #[tokio::test]
@@ -158,6 +172,49 @@ async fn a_conflict_stands_until_somebody_asks() {
     assert_eq!(write(&mut other, &ledger, &batch("1", 1)).await, [RowOutcome::Duplicate]);
     write(&mut other, &ledger, &batch("2", 1)).await;
     other.commit(&ledger).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_move_that_was_passed_on_twice_is_no_conflict() {
+    let (ledger, mut one) = (Memory::default(), sink());
+    assert_eq!(one.position(&ledger, "p").await.unwrap(), None);
+    for (position, late) in [("1", 0), ("2", 3)] {
+        write(&mut one, &ledger, &batch(position, 1)).await;
+        ledger.fail(When::Twice);
+        *ledger.late.lock().unwrap() = late;
+        one.commit(&ledger).await.unwrap();
+    }
+    // The version is known, so the next one needs no other look.
+    write(&mut one, &ledger, &batch("3", 1)).await;
+    one.commit(&ledger).await.unwrap();
+    assert_eq!(one.position(&ledger, "p").await.unwrap().as_deref(), Some("3"));
+}
+
+#[tokio::test]
+async fn an_entry_that_names_no_run_is_nobodys_move() {
+    let (ledger, mut one) = (Memory::default(), sink());
+    assert_eq!(one.position(&ledger, "p").await.unwrap(), None);
+    write(&mut one, &ledger, &batch("1", 1)).await;
+    // A run of a version before this one was faster, to the same position.
+    let stand = Stand { position: "1".to_owned(), version: 1, run: None };
+    ledger.entries.lock().unwrap().insert(one.id("p"), stand);
+    assert_eq!(one.commit(&ledger).await.unwrap_err().kind, ErrorKind::Conflict);
+    // What it left is read, and gone on from.
+    assert_eq!(one.position(&ledger, "p").await.unwrap().as_deref(), Some("1"));
+    assert_eq!(write(&mut one, &ledger, &batch("1", 1)).await, [RowOutcome::Duplicate]);
+    write(&mut one, &ledger, &batch("2", 1)).await;
+    one.commit(&ledger).await.unwrap();
+}
+
+#[tokio::test]
+async fn what_another_run_committed_meanwhile_has_its_outcomes() {
+    let (ledger, mut one, mut other, all) = (Memory::default(), sink(), sink(), batch("1", 1));
+    write(&mut one, &ledger, &all).await;
+    ledger.fail(When::Before);
+    assert!(one.commit(&ledger).await.unwrap_err().kind.is_transient());
+    write(&mut other, &ledger, &all).await;
+    other.commit(&ledger).await.unwrap();
+    assert_eq!(write(&mut one, &ledger, &all).await, [RowOutcome::Duplicate]);
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use cloakroom_pipeline::apart::{Entries, Entry};
+use cloakroom_pipeline::apart::{Entries, Entry, Stand};
 use cloakroom_pipeline::error::{ConnectorError, ErrorKind};
 use reqwest::{Method, StatusCode};
 use serde_json::json;
@@ -24,7 +24,7 @@ impl Entries for EsLedger {
     type Version = Version;
 
     /// Reading by id needs no refresh.
-    async fn read(&self, id: &str) -> Result<Option<(String, Self::Version)>, ConnectorError> {
+    async fn read(&self, id: &str) -> Result<Option<Stand<Version>>, ConnectorError> {
         let answer = self.0.json(Method::GET, &format!("{INDEX}/_doc/{id}"), None).await?;
         match answer.status {
             StatusCode::NOT_FOUND => Ok(None),
@@ -34,7 +34,8 @@ impl Entries for EsLedger {
                 let position = position.ok_or_else(|| {
                     ConnectorError::new(ErrorKind::Corrupt, format!("a document of {INDEX} has no position"))
                 })?;
-                Ok(Some((position.to_owned(), version(&document)?)))
+                let run = document["_source"]["run"].as_str().map(str::to_owned);
+                Ok(Some(Stand { position: position.to_owned(), version: version(&document)?, run }))
             }
             _ => Err(answer.refusal("the ledger")),
         }
@@ -43,15 +44,15 @@ impl Entries for EsLedger {
     async fn write(
         &self,
         entry: &Entry<'_>,
-        before: Option<&(String, Version)>,
+        before: Option<&Stand<Version>>,
     ) -> Result<Option<Version>, ConnectorError> {
         let condition = match before {
-            Some((_, (number, term))) => format!("if_seq_no={number}&if_primary_term={term}"),
+            Some(Stand { version: (number, term), .. }) => format!("if_seq_no={number}&if_primary_term={term}"),
             None => "op_type=create".to_owned(),
         };
         let body = json!({
             "pipeline": entry.pipeline, "index": entry.target, "part": entry.partition, "position": entry.position,
-            "updated_at": cloakroom_pipeline::run::now().timestamp(),
+            "run": entry.run, "updated_at": cloakroom_pipeline::run::now().timestamp(),
         });
         let path = format!("{INDEX}/_doc/{}?{condition}", entry.id);
         let answer = self.0.json(Method::PUT, &path, Some(&body)).await?;
