@@ -58,6 +58,8 @@ struct Attempt {
     dead: HashMap<usize, RecordError>,
     /// Whether one of the sinks took it as new.
     delivered: Vec<bool>,
+    /// Records that a sink left out.
+    filtered: Vec<bool>,
 }
 
 struct Staged {
@@ -160,6 +162,7 @@ impl FanOut {
                 for (at, outcome) in places.into_iter().zip(outcomes) {
                     match outcome {
                         RowOutcome::Delivered => attempt.delivered[at] = true,
+                        RowOutcome::Filtered => attempt.filtered[at] = true,
                         RowOutcome::Duplicate => {}
                         RowOutcome::Dead(error) => {
                             attempt.dead.insert(at, branch.refusal(error));
@@ -189,13 +192,15 @@ impl Branch {
 
 impl Attempt {
     fn new(records: &Arc<Vec<ProtectedRecord>>) -> Self {
-        Self { records: Arc::clone(records), dead: HashMap::new(), delivered: vec![false; records.len()] }
+        let nowhere = vec![false; records.len()];
+        Self { records: Arc::clone(records), dead: HashMap::new(), delivered: nowhere.clone(), filtered: nowhere }
     }
 
     fn outcomes(&self) -> Vec<RowOutcome> {
         let outcome = |(at, delivered): (usize, &bool)| match self.dead.get(&at) {
             Some(error) => RowOutcome::Dead(error.clone()),
             None if *delivered => RowOutcome::Delivered,
+            None if self.filtered[at] => RowOutcome::Filtered,
             None => RowOutcome::Duplicate,
         };
         self.delivered.iter().enumerate().map(outcome).collect()

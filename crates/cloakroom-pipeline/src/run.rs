@@ -372,6 +372,10 @@ async fn write_once(
                     outcomes.push((Outcome::Duplicate, true));
                     None
                 }
+                Some(RowOutcome::Filtered) => {
+                    outcomes.push((Outcome::Filtered, true));
+                    None
+                }
                 Some(RowOutcome::Dead(error)) => Some((error, true)),
                 None => return Err(ConnectorError::new(ErrorKind::Internal, "a record has no outcome")),
             },

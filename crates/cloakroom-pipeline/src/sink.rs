@@ -25,6 +25,8 @@ pub enum RowOutcome {
     Delivered,
     /// The ledger says that it is there already.
     Duplicate,
+    /// The other side took it and keeps nothing of it, by a rule of its own: an ingest pipeline that drops it.
+    Filtered,
     /// The sink refuses it for good.
     Dead(RecordError),
 }

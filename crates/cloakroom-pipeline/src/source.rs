@@ -38,7 +38,7 @@ pub enum Outcome {
     Delivered,
     /// The sink had it already.
     Duplicate,
-    /// The policy leaves it out.
+    /// The sink leaves it out, by a rule of its own.
     Filtered,
     /// It is in the dead-letter store.
     Dead(RecordErrorKind),

@@ -214,7 +214,7 @@ async fn bad_documents_cost_only_themselves() {
             .filter_map(|(at, outcome)| match outcome {
                 RowOutcome::Dead(error) => Some((at, error.kind)),
                 RowOutcome::Duplicate => Some((at, RecordErrorKind::DuplicateKey)),
-                RowOutcome::Delivered => None,
+                RowOutcome::Delivered | RowOutcome::Filtered => None,
             })
             .collect();
         assert_eq!(

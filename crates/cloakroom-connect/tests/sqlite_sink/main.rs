@@ -160,6 +160,7 @@ fn shown(outcome: &RowOutcome) -> String {
     let text = match outcome {
         RowOutcome::Delivered => "delivered".to_owned(),
         RowOutcome::Duplicate => "duplicate".to_owned(),
+        RowOutcome::Filtered => "filtered".to_owned(),
         RowOutcome::Dead(error) => error.to_string(),
     };
     assert!(!text.contains(CANARY), "{text}");

@@ -14,6 +14,8 @@ struct Store {
     positions: HashMap<String, String>,
     ids: HashSet<String>,
     refuses: HashSet<String>,
+    /// What it takes and keeps nothing of.
+    filters: HashSet<String>,
     /// So many of its next commits fail: before they happen, or after.
     fails: usize,
     fails_after: usize,
@@ -73,6 +75,7 @@ impl Sink for Memory {
                 () if store.refuses.contains(&text) => {
                     RowOutcome::Dead(RecordError::new(RecordErrorKind::Database, "23514"))
                 }
+                () if store.filters.contains(&text) => RowOutcome::Filtered,
                 () => RowOutcome::Delivered,
             }
         };
@@ -334,6 +337,16 @@ async fn what_a_sink_with_transactions_refuses_is_never_written_to_one_without()
         let written = stores[without].lock().written.clone().unwrap();
         assert!(written.len() == 8 && !written.contains(&content(3)) && !written.contains(&content(7)), "{without}");
     }
+}
+
+#[tokio::test]
+async fn what_one_leaves_out_is_delivered_by_the_other() {
+    let (one, two) = (Shared::default(), Shared::default());
+    one.lock().filters = [content(3), content(7)].into();
+    two.lock().filters = [content(7)].into();
+    let outcomes = put(&mut fan_out(&[&one, &two]), &lines(1..=10, 9)).await;
+    assert_eq!(count(&outcomes, &RowOutcome::Delivered), 9);
+    assert_eq!(outcomes[6], RowOutcome::Filtered, "neither has it");
 }
 
 #[tokio::test]
