@@ -14,6 +14,11 @@ use super::{Config, Create};
 /// Characters of a text that are compared as a whole: 32,766 bytes are the most that the server can, four for a character.
 const LONGEST_KEYWORD: u32 = 8191;
 
+/// Moments as the policy's type `timestamp` takes them: ISO 8601 with `T` or a space, up to nine digits of a second's
+/// fraction, `Z`, an offset or none of both, in small letters, too. The first format is the one that the server writes.
+const TIMESTAMP: &str = "strict_date_optional_time||uuuu-MM-dd['T']['t'][' ']HH:mm:ss[.SSSSSSSSS][.SSSSSSSS][.SSSSSSS]\
+                         [.SSSSSS][.SSSSS][.SSSS][.SSS][.SS][.S][XXX]['z']";
+
 /// Refuses an id that no record has.
 pub(super) fn check_id(id: &str, policy: &Policy) -> Result<(), ConnectorError> {
     let delivered = policy.columns().iter().filter(|column| column.source != ColumnSource::Dropped);
@@ -131,10 +136,10 @@ fn field(column: &Column) -> Option<Value> {
         FieldType::Integer => json!({ "type": "long" }),
         FieldType::Number => json!({ "type": "double" }),
         FieldType::Boolean => json!({ "type": "boolean" }),
-        FieldType::Date => json!({ "type": "date", "format": "strict_date" }),
-        FieldType::Timestamp => {
-            json!({ "type": "date", "format": "strict_date_optional_time||yyyy-MM-dd HH:mm:ss" })
-        }
+        // The policy has seen that they are dates. The few that the server does not read, leap seconds, are kept and cannot be
+        // searched; the document is worth more.
+        FieldType::Date => json!({ "type": "date", "format": "strict_date", "ignore_malformed": true }),
+        FieldType::Timestamp => json!({ "type": "date", "format": TIMESTAMP, "ignore_malformed": true }),
         FieldType::Object | FieldType::Array => return None,
     })
 }
