@@ -17,14 +17,27 @@ import java.util.TreeMap;
 import org.opensearch.Version;
 import org.opensearch.common.settings.Settings;
 import org.opensearch.env.Environment;
+import org.opensearch.ingest.DropProcessor;
+import org.opensearch.ingest.Processor;
 import org.opensearch.node.InternalSettingsPreparer;
 import org.opensearch.node.Node;
+import org.opensearch.plugins.IngestPlugin;
+import org.opensearch.plugins.Plugin;
 
 public final class SearchNode extends Node {
     // What the collection must hold is another thing from OpenSearch 3 on.
     @SuppressWarnings({"unchecked", "rawtypes"})
     private SearchNode(Environment environment, Collection plugins) {
         super(environment, plugins, false);
+    }
+
+    // The processor of ingest pipelines that drops documents: the node has it, the module that names it is not among the
+    // libraries.
+    public static final class Drop extends Plugin implements IngestPlugin {
+        @Override
+        public Map<String, Processor.Factory> getProcessors(Processor.Parameters parameters) {
+            return Map.of(DropProcessor.TYPE, new DropProcessor.Factory());
+        }
     }
 
     // A plugin as a node wants it: its class, or from OpenSearch 3 on a description.
@@ -52,7 +65,7 @@ public final class SearchNode extends Node {
         settings.put("network.host", "127.0.0.1");
         // A full disk of the machine is not what the tests are about.
         settings.put("cluster.routing.allocation.disk.threshold_enabled", "false");
-        List<Object> plugins = new ArrayList<>();
+        List<Object> plugins = new ArrayList<>(List.of(plugin(Drop.class)));
         for (String argument : arguments) {
             String[] parts = argument.split("=", 2);
             if (parts[0].equals("plugins")) {
