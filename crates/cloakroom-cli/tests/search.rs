@@ -16,28 +16,63 @@ use std::net::TcpStream;
 use common::{Room, contains, count, root};
 use serde_json::Value;
 
-/// The body of an answer of a node: plain HTTP to this machine, one request for a connection.
+/// The body of an answer of a node.
 fn ask(server: &str, path: &str) -> Value {
+    request(server, "GET", path, "")
+}
+
+/// Plain HTTP to this machine, one request for a connection.
+fn request(server: &str, method: &str, path: &str, body: &str) -> Value {
     let address = server.strip_prefix("http://").unwrap();
     let mut stream = TcpStream::connect(address).unwrap();
-    write!(stream, "GET {path} HTTP/1.0\r\nHost: {address}\r\n\r\n").unwrap();
+    let about = format!("Host: {address}\r\nContent-Type: application/json\r\nContent-Length: {}", body.len());
+    write!(stream, "{method} {path} HTTP/1.0\r\n{about}\r\n\r\n{body}").unwrap();
     let mut answer = String::new();
     stream.read_to_string(&mut answer).unwrap();
     serde_json::from_str(answer.split_once("\r\n\r\n").unwrap().1).unwrap()
 }
 
+/// The address of a kind of server; OpenSearch 3 is only there where there is a Java for it.
+fn server_of(kind: &str) -> Option<String> {
+    let variable = format!("CLOAKROOM_TEST_{kind}_URL");
+    match std::env::var(&variable) {
+        Ok(url) => Some(url),
+        Err(_) if kind == "OPENSEARCH3" => {
+            eprintln!("not run: {variable}; run the tests with `make test`, which need a JDK of version 21 for it");
+            None
+        }
+        Err(_) => panic!("{variable}; run the tests with `make test`"),
+    }
+}
+
+#[test]
+fn what_an_ingest_pipeline_drops_is_counted_as_filtered() {
+    for server in ["OPENSEARCH", "ELASTICSEARCH", "OPENSEARCH3"] {
+        let Some(url) = server_of(server) else { continue };
+        let index = format!("dropped-{}", std::process::id());
+        let done = request(&url, "PUT", &format!("/_ingest/pipeline/{index}"), r#"{"processors":[{"drop":{}}]}"#);
+        assert_eq!(done["acknowledged"], true, "{server}: {done}");
+        let settings = format!(r#"{{"settings":{{"index.default_pipeline":"{index}"}}}}"#);
+        assert_eq!(request(&url, "PUT", &format!("/{index}"), &settings)["acknowledged"], true, "{server}");
+        let mut room = Room::new();
+        room.set("OPENSEARCH_URL", &url);
+        let users = room.sample("users.jsonl", &["users", "--count", "100"]);
+        room.set("USERS_FILE", &users);
+        let example = std::fs::read_to_string(root().join("examples/users-opensearch.yaml")).unwrap();
+        let pipeline = room.write("users.yaml", example.replace("index: user\n", &format!("index: {index}\n")));
+        let (summary, code) = room.summary(&pipeline);
+        let counts = ["received", "filtered", "delivered", "dead"].map(|name| count(&summary, name));
+        assert_eq!((counts, code), ([100, 100, 0, 0], 0), "{server}: {summary}");
+        assert_eq!(ask(&url, &format!("/{index}/_count"))["count"], 0, "{server}");
+        request(&url, "DELETE", &format!("/{index}"), "");
+        request(&url, "DELETE", &format!("/_ingest/pipeline/{index}"), "");
+    }
+}
+
 #[test]
 fn users_are_searched_by_what_is_clear_and_by_nothing_else() {
     for server in ["OPENSEARCH", "ELASTICSEARCH", "OPENSEARCH3"] {
-        let variable = format!("CLOAKROOM_TEST_{server}_URL");
-        let url = match std::env::var(&variable) {
-            Ok(url) => url,
-            Err(_) if server == "OPENSEARCH3" => {
-                eprintln!("not run: {variable}; run the tests with `make test`, which need a JDK of version 21 for it");
-                continue;
-            }
-            Err(_) => panic!("{variable}; run the tests with `make test`"),
-        };
+        let Some(url) = server_of(server) else { continue };
         let index = format!("user-{}", std::process::id());
         let mut room = Room::new();
         room.set("OPENSEARCH_URL", &url);

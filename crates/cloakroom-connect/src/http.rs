@@ -56,6 +56,11 @@ pub(crate) fn transport(error: &reqwest::Error, words: &Words<'_>) -> ConnectorE
     })
 }
 
+/// True when there was a connection, and it ended without an answer that HTTP knows.
+pub(crate) fn is_unanswered(error: &reqwest::Error) -> bool {
+    error.is_request() && !error.is_connect() && !error.is_timeout()
+}
+
 /// An error and what caused it. `source` of an `io::Error` skips the error that it wraps.
 fn causes<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
     std::iter::successors(Some(error), |error| {

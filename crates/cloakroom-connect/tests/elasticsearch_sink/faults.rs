@@ -8,10 +8,10 @@ use cloakroom_faults::{FaultProxy, Plan, seed};
 use super::*;
 
 /// A node of its own with settings of its own, gone at the end.
-struct Node {
+pub(super) struct Node {
     kind: String,
     name: String,
-    url: String,
+    pub(super) url: String,
 }
 
 impl Node {
@@ -26,7 +26,7 @@ impl Node {
         Self::start_kind("opensearch", name, settings)
     }
 
-    fn start_kind(kind: &str, name: &str, settings: &[&str]) -> Self {
+    pub(super) fn start_kind(kind: &str, name: &str, settings: &[&str]) -> Self {
         let (kind, name) = (kind.to_owned(), format!("{name}-{}", std::process::id()));
         let said = Self::script(&[&[format!("{kind}-start").as_str(), name.as_str()], settings].concat());
         let url = said.lines().find_map(|line| line.strip_prefix("url=")).unwrap().to_owned();

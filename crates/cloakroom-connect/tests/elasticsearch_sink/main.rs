@@ -1,7 +1,9 @@
 //! The Elasticsearch sink on real nodes of OpenSearch and Elasticsearch, with the faults that they make themselves.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr, missing_docs)]
 
+mod doubt;
 mod faults;
+mod targets;
 mod tls;
 
 use std::sync::Arc;
@@ -278,6 +280,15 @@ async fn templates_aliases_and_credentials() {
     };
     assert!(refused("url: 'http://127.0.0.1:9'\nindex: Users\nid: id").contains("small letters"));
     assert!(refused("url: 'http://u:secret@127.0.0.1:9'\nindex: users\nid: id").contains("`auth`"));
+    let far = |scheme: &str| {
+        format!(
+            "url: '{scheme}://search.example:9200'\nindex: users\nid: id\nauth: {{ basic: {{ user: u, password: secret }} }}"
+        )
+    };
+    let clear = refused(&far("http"));
+    assert!(clear.contains("TLS only") && clear.contains("https://") && !clear.contains("secret"), "{clear}");
+    let config: Config = serde_saphyr::from_str(&far("https")).unwrap();
+    assert!(build(&config, &SinkContext { pipeline: "t".to_owned(), policy: policy("{}") }).is_ok());
     assert!(refused("url: '127.0.0.1'\nindex: users\nid: id").contains("address"));
     assert!(refused("url: 'http://127.0.0.1:9'\nindex: users\nid: ''").contains("`id`"));
     assert!(refused("url: 'http://127.0.0.1:9'\nindex: users\nid: id\nconcurrency: 0").contains("concurrency"));

@@ -1,6 +1,17 @@
 //! Batches as bulk requests: bounded in size, each document with an outcome of its own.
+//!
+//! A batch goes in rounds: the first record of every `_id`, then the second of those that have one. Requests of a round are
+//! under way side by side; the next round begins when all of them are answered. So records of one `_id` arrive in their order,
+//! whatever has to be sent again.
+//!
+//! What an unanswered request did is not known. When a document that it held is there at the next try, and is exactly what the
+//! record holds, the request did it, and the record counts as delivered. (One that was there before and is the same in every
+//! field cannot be told from it.) After the death of the program nothing is known of requests: what it wrote is a duplicate
+//! then, with `on_existing: keep`.
 
+use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -11,10 +22,10 @@ use cloakroom_pipeline::retry::{Backoff, RetryConfig};
 use cloakroom_pipeline::sink::RowOutcome;
 use futures_util::stream::{self, StreamExt as _};
 use reqwest::{Method, StatusCode};
-use serde::Deserialize;
 
+use super::answer::{Items, MEMBERS, Verdict};
 use super::room::{Room, never_fits};
-use super::server::{Server, error_name};
+use super::server::Server;
 use super::{Config, OnExisting};
 
 /// The most bytes of an `_id`: one that is longer fails the whole request.
@@ -35,19 +46,53 @@ pub(super) struct Bulk {
     concurrency: usize,
 }
 
+/// What is known of one record.
+#[derive(Clone, Debug, Default)]
+pub(super) struct State {
+    pub(super) outcome: Option<RowOutcome>,
+    /// A request that may have written it was not answered.
+    in_doubt: bool,
+}
+
 /// One document, ready to be sent.
-struct Line {
+struct Line<'a> {
     /// Its record in the batch.
     at: usize,
+    id: &'a str,
     /// Action and document, each with a line end.
     text: Vec<u8>,
+    in_doubt: bool,
+}
+
+impl Line<'_> {
+    /// The document as it is sent.
+    fn document(&self) -> &[u8] {
+        let end = self.text.iter().position(|byte| *byte == b'\n').unwrap_or_default();
+        self.text[end..].trim_ascii()
+    }
+}
+
+/// What sending some records told, and what kept the rest from being told.
+#[derive(Default)]
+struct Told {
+    known: Vec<(usize, RowOutcome)>,
+    doubt: Vec<usize>,
+    failed: Option<ConnectorError>,
+}
+
+impl Told {
+    fn doubt(&mut self, lines: &[Line<'_>]) {
+        self.doubt.extend(lines.iter().map(|line| line.at));
+    }
 }
 
 impl Bulk {
     pub(super) fn new(config: &Config, server: Arc<Server>) -> Self {
+        // The server gives up before we do: what comes without an answer is not known to have ended.
+        let timeout = config.timeout_s.saturating_mul(750).max(1);
         Self {
             server,
-            path: format!("{}/_bulk?filter_path=items.*.status,items.*.error.type", config.index),
+            path: format!("{}/_bulk?timeout={timeout}ms&filter_path={MEMBERS}", config.index),
             id: config.id.clone(),
             action: match config.on_existing {
                 OnExisting::Replace => "index",
@@ -59,34 +104,42 @@ impl Bulk {
     }
 
     /// Writes the records that have no outcome yet. What could not be told by an error's time has none.
-    pub(super) async fn write(
-        &self,
-        records: &[ProtectedRecord],
-        outcomes: &mut [Option<RowOutcome>],
-    ) -> Result<(), ConnectorError> {
+    pub(super) async fn write(&self, records: &[ProtectedRecord], states: &mut [State]) -> Result<(), ConnectorError> {
         let mut lines = Vec::new();
-        for (at, (record, outcome)) in records.iter().zip(&mut *outcomes).enumerate() {
-            if outcome.is_none() {
-                match self.line(at, record) {
+        for (at, (record, state)) in records.iter().zip(&mut *states).enumerate() {
+            if state.outcome.is_none() {
+                match self.line(at, record, state.in_doubt) {
                     Ok(line) => lines.push(line),
-                    Err(error) => *outcome = Some(RowOutcome::Dead(error)),
+                    Err(error) => state.outcome = Some(RowOutcome::Dead(error)),
                 }
             }
         }
-        let requests = self.requests(lines);
-        let mut answers = stream::iter(requests).map(|lines| self.send(lines)).buffer_unordered(self.concurrency);
+        for round in rounds(lines) {
+            self.side_by_side(round, states).await?;
+        }
+        Ok(())
+    }
+
+    /// Sends records of different ids. After a failure no further request begins; what becomes of those under way is worth
+    /// knowing.
+    async fn side_by_side(&self, lines: Vec<Line<'_>>, states: &mut [State]) -> Result<(), ConnectorError> {
+        let stopped = AtomicBool::new(false);
+        let sent: Vec<_> = self.requests(lines).into_iter().map(|lines| self.send(lines, &stopped)).collect();
+        let mut answers = stream::iter(sent).buffer_unordered(self.concurrency);
         let mut failed = None;
-        while let Some((known, error)) = answers.next().await {
-            for (at, outcome) in known {
-                outcomes[at] = Some(outcome);
+        while let Some(told) = answers.next().await {
+            for (at, outcome) in told.known {
+                states[at].outcome = Some(outcome);
             }
-            // The others are under way: what becomes of them is worth knowing.
-            failed = failed.or(error);
+            for at in told.doubt {
+                states[at].in_doubt = true;
+            }
+            failed = failed.or(told.failed);
         }
         failed.map_or(Ok(()), Err)
     }
 
-    fn line(&self, at: usize, record: &ProtectedRecord) -> Result<Line, RecordError> {
+    fn line<'a>(&self, at: usize, record: &'a ProtectedRecord, in_doubt: bool) -> Result<Line<'a>, RecordError> {
         let refuse = |kind, what: &'static str| RecordError::at(kind, self.id.clone(), what);
         let id = match record.get(&self.id) {
             Some(Value::String(text)) if !text.is_empty() => text.as_str(),
@@ -112,14 +165,14 @@ impl Bulk {
         text.extend_from_slice(b"}}\n");
         record.write_json(&mut text);
         text.push(b'\n');
-        Ok(Line { at, text })
+        Ok(Line { at, id, text, in_doubt })
     }
 
     /// As many lines in a request as it has room for, at least one, and work for all connections where there is enough.
-    fn requests(&self, lines: Vec<Line>) -> Vec<Vec<Line>> {
+    fn requests<'a>(&self, lines: Vec<Line<'a>>) -> Vec<Vec<Line<'a>>> {
         let total: usize = lines.iter().map(|line| line.text.len()).sum();
         let most = total.div_ceil(self.concurrency).max(WORTH_A_REQUEST).min(self.room.bytes());
-        let mut requests: Vec<Vec<Line>> = Vec::new();
+        let mut requests: Vec<Vec<Line<'a>>> = Vec::new();
         let mut bytes = usize::MAX;
         for line in lines {
             bytes = bytes.saturating_add(line.text.len());
@@ -134,19 +187,26 @@ impl Bulk {
         requests
     }
 
-    /// Sends one request, and again what the server had no room for. Gives what is known, and what kept the rest from being so.
-    async fn send(&self, lines: Vec<Line>) -> (Vec<(usize, RowOutcome)>, Option<ConnectorError>) {
-        let mut known = Vec::with_capacity(lines.len());
+    /// Sends one request, and again what the server had no room for.
+    async fn send(&self, lines: Vec<Line<'_>>, stopped: &AtomicBool) -> Told {
+        let mut told = Told::default();
+        if !stopped.load(Ordering::Relaxed)
+            && let Err(error) = self.send_all(lines, &mut told).await
+        {
+            stopped.store(true, Ordering::Relaxed);
+            told.failed = Some(error);
+        }
+        told
+    }
+
+    async fn send_all(&self, lines: Vec<Line<'_>>, told: &mut Told) -> Result<(), ConnectorError> {
         // Parts of the request, the next one last.
         let mut parts = vec![lines];
         let mut backoff = Backoff::new(BUSY);
         while let Some(lines) = parts.pop() {
-            let before = known.len();
-            let sent = match self.once(lines, &mut known).await {
-                Ok(sent) => sent,
-                Err(error) => return (known, Some(error)),
-            };
-            if known.len() > before {
+            let before = told.known.len();
+            let sent = self.once(lines, told).await?;
+            if told.known.len() > before {
                 backoff = Backoff::new(BUSY);
             }
             let (again, wait) = match sent {
@@ -161,29 +221,26 @@ impl Bulk {
                     "the server has no room for {count} documents (429); it may be short of memory, threads or disk"
                 ));
                 busy.retry_after = asked;
-                match backoff.after(busy) {
-                    Ok(pause) => tokio::time::sleep(pause).await,
-                    Err(error) => return (known, Some(error)),
-                }
+                tokio::time::sleep(backoff.after(busy)?).await;
             }
             parts.extend(again.into_iter().rev());
         }
-        (known, None)
+        Ok(())
     }
 
-    async fn once(&self, lines: Vec<Line>, known: &mut Vec<(usize, RowOutcome)>) -> Result<Sent, ConnectorError> {
+    async fn once<'a>(&self, lines: Vec<Line<'a>>, told: &mut Told) -> Result<Sent<'a>, ConnectorError> {
         let bytes = lines.iter().map(|line| line.text.len()).sum();
         let mut body = Vec::with_capacity(bytes);
         lines.iter().for_each(|line| body.extend_from_slice(&line.text));
-        let answer =
-            self.server.send(Method::POST, &self.path, "application/x-ndjson", Some(Bytes::from(body))).await?;
+        let sent = self.server.send(Method::POST, &self.path, "application/x-ndjson", Some(Bytes::from(body))).await;
+        let answer = sent.inspect_err(|_| told.doubt(&lines))?;
         match answer.status {
             status if status.is_success() => self.room.taken(bytes),
             StatusCode::PAYLOAD_TOO_LARGE => {
                 self.room.refused(bytes, lines.len() > 1);
                 return Ok(parted(
                     lines,
-                    known,
+                    &mut told.known,
                     RecordErrorKind::TooLarge,
                     "the server takes no request of that size (413)",
                 ));
@@ -192,7 +249,7 @@ impl Bulk {
                 self.room.refused(bytes, lines.len() > 1);
                 return Ok(parted(
                     lines,
-                    known,
+                    &mut told.known,
                     RecordErrorKind::TooLarge,
                     "the server never has that much memory for a request (429)",
                 ));
@@ -203,44 +260,101 @@ impl Bulk {
             }
             // One of them is such that it takes none: find it.
             StatusCode::BAD_REQUEST => {
-                return Ok(parted(lines, known, RecordErrorKind::Database, "the server refuses the document (400)"));
+                return Ok(parted(
+                    lines,
+                    &mut told.known,
+                    RecordErrorKind::Database,
+                    "the server refuses the document (400)",
+                ));
             }
-            _ => return Err(answer.refusal("a bulk request")),
+            _ => {
+                // Whoever passes requests on answers so when he does not know either.
+                if answer.status.is_server_error() || answer.status == StatusCode::REQUEST_TIMEOUT {
+                    told.doubt(&lines);
+                }
+                return Err(answer.refusal("a bulk request"));
+            }
         }
-        let damaged = || ConnectorError::new(ErrorKind::Corrupt, "the server did not answer for every document");
-        let items: Items = serde_json::from_slice(&answer.body).map_err(|_| damaged())?;
-        if items.items.len() != lines.len() {
-            return Err(damaged());
-        }
-        let mut busy = Vec::new();
+        let items = serde_json::from_slice(&answer.body).ok().map(|Items { items }| items);
+        let Some(items) = items.filter(|items| items.len() == lines.len()) else {
+            told.doubt(&lines);
+            return Err(ConnectorError::new(ErrorKind::Corrupt, "the server did not answer for every document"));
+        };
+        let (mut busy, mut found) = (Vec::new(), Vec::new());
         let mut fault = None;
-        for (line, item) in lines.into_iter().zip(items.items) {
+        for (mut line, item) in lines.into_iter().zip(items) {
+            if item.is_unsure() {
+                line.in_doubt = true;
+                told.doubt.push(line.at);
+            }
             match item.verdict() {
-                Verdict::Is(outcome) => known.push((line.at, outcome)),
+                Verdict::Is(outcome) => told.known.push((line.at, outcome)),
+                Verdict::Exists(Some(index)) if line.in_doubt => found.push((index, line)),
+                Verdict::Exists(_) => told.known.push((line.at, RowOutcome::Duplicate)),
                 Verdict::Busy => busy.push(line),
                 Verdict::Fault(error) => fault = Some(error),
             }
         }
+        self.tell_apart(found, told).await?;
         match (fault, busy.is_empty()) {
             (Some(error), _) => Err(error),
             (None, true) => Ok(Sent::All),
             (None, false) => Ok(Sent::Busy(busy)),
         }
     }
+
+    /// Documents that are there and may be ours: they are, when they are what was sent.
+    async fn tell_apart(&self, found: Vec<(String, Line<'_>)>, told: &mut Told) -> Result<(), ConnectorError> {
+        if found.is_empty() {
+            return Ok(());
+        }
+        let places: Vec<(&str, &str)> = found.iter().map(|(index, line)| (index.as_str(), line.id)).collect();
+        let kept = match self.server.documents(&places).await {
+            Ok(kept) => kept,
+            Err(error) if error.kind.is_transient() => return Err(error),
+            Err(error) => {
+                tracing::warn!(
+                    "elasticsearch: {} documents of requests without an answer count as duplicates: {error}",
+                    found.len()
+                );
+                vec![None; found.len()]
+            }
+        };
+        for ((_, line), kept) in found.iter().zip(kept) {
+            let is_ours = kept.is_some_and(|kept| kept == line.document());
+            told.known.push((line.at, if is_ours { RowOutcome::Delivered } else { RowOutcome::Duplicate }));
+        }
+        Ok(())
+    }
 }
 
 /// How sending a request ended.
-enum Sent {
+enum Sent<'a> {
     All,
     /// The server has no room for these of them.
-    Busy(Vec<Line>),
+    Busy(Vec<Line<'a>>),
     /// The server has no room for the request as a whole, and may ask for a pause.
-    Refused(Vec<Line>, Option<Duration>),
+    Refused(Vec<Line<'a>>, Option<Duration>),
     /// The server takes them not together.
-    Parted(Vec<Vec<Line>>),
+    Parted(Vec<Vec<Line<'a>>>),
 }
 
-fn halves(mut lines: Vec<Line>) -> Vec<Vec<Line>> {
+/// Every round has each id once, the earliest record first.
+fn rounds(lines: Vec<Line<'_>>) -> Vec<Vec<Line<'_>>> {
+    let mut seen: HashMap<&str, usize> = HashMap::with_capacity(lines.len());
+    let mut rounds: Vec<Vec<Line<'_>>> = Vec::new();
+    for line in lines {
+        let round = seen.entry(line.id).or_default();
+        if *round == rounds.len() {
+            rounds.push(Vec::new());
+        }
+        rounds[*round].push(line);
+        *round += 1;
+    }
+    rounds
+}
+
+fn halves(mut lines: Vec<Line<'_>>) -> Vec<Vec<Line<'_>>> {
     if lines.len() < 2 {
         return vec![lines];
     }
@@ -249,95 +363,16 @@ fn halves(mut lines: Vec<Line>) -> Vec<Vec<Line>> {
 }
 
 /// Halves what the server takes not together. A document that is alone is dead, for this reason.
-fn parted(lines: Vec<Line>, known: &mut Vec<(usize, RowOutcome)>, kind: RecordErrorKind, why: &'static str) -> Sent {
+fn parted<'a>(
+    lines: Vec<Line<'a>>,
+    known: &mut Vec<(usize, RowOutcome)>,
+    kind: RecordErrorKind,
+    why: &'static str,
+) -> Sent<'a> {
     if lines.len() > 1 {
         return Sent::Parted(halves(lines));
     }
     let error = RecordError::new(kind, why);
     known.extend(lines.into_iter().map(|line| (line.at, RowOutcome::Dead(error.clone()))));
     Sent::All
-}
-
-#[derive(Deserialize)]
-struct Items {
-    #[serde(default)]
-    items: Vec<Item>,
-}
-
-/// `{"index":{"status":201}}`, with the action as its only member.
-#[derive(Deserialize)]
-struct Item {
-    #[serde(alias = "index", alias = "create")]
-    done: Done,
-}
-
-#[derive(Deserialize)]
-struct Done {
-    status: u16,
-    error: Option<serde_json::Value>,
-}
-
-/// What an item's status means.
-enum Verdict {
-    Is(RowOutcome),
-    /// Later.
-    Busy,
-    /// It is not about the document.
-    Fault(ConnectorError),
-}
-
-impl Item {
-    fn verdict(&self) -> Verdict {
-        let Done { status, error } = &self.done;
-        let name = error.as_ref().and_then(error_name).unwrap_or_else(|| "no reason given".to_owned());
-        let fault = |kind, what: &str| Verdict::Fault(ConnectorError::new(kind, format!("{what} ({status}, {name})")));
-        match (status, name.as_str()) {
-            (200..=299, _) => Verdict::Is(RowOutcome::Delivered),
-            (409, _) => Verdict::Is(RowOutcome::Duplicate),
-            (429 | 503, _) => Verdict::Busy,
-            (_, "cluster_block_exception" | "index_closed_exception") => {
-                fault(ErrorKind::Unavailable, "the index is closed or blocked for writing")
-            }
-            (_, "index_not_found_exception") => fault(ErrorKind::Configuration, "the index is gone"),
-            (401 | 403, _) => fault(ErrorKind::Denied, "the server lets these credentials not write"),
-            (500.., _) => fault(ErrorKind::Unavailable, "the server fails on a document"),
-            _ => {
-                Verdict::Is(RowOutcome::Dead(RecordError::new(RecordErrorKind::Database, format!("{name} ({status})"))))
-            }
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn every_status_has_a_verdict() {
-        let verdict = |status: u16, name: &str| {
-            let error = if name.is_empty() { String::new() } else { format!(",\"error\":{{\"type\":\"{name}\"}}") };
-            let item: Item = serde_json::from_str(&format!("{{\"index\":{{\"status\":{status}{error}}}}}")).unwrap();
-            match item.verdict() {
-                Verdict::Is(RowOutcome::Dead(error)) => format!("dead: {error}"),
-                Verdict::Is(outcome) => format!("{outcome:?}"),
-                Verdict::Busy => "busy".to_owned(),
-                Verdict::Fault(error) => format!("{:?}: {error}", error.kind),
-            }
-        };
-        assert_eq!(verdict(201, ""), "Delivered");
-        assert_eq!(verdict(409, "version_conflict_engine_exception"), "Duplicate");
-        assert_eq!(verdict(429, "es_rejected_execution_exception"), "busy");
-        assert_eq!(verdict(503, "unavailable_shards_exception"), "busy");
-        assert_eq!(
-            verdict(400, "mapper_parsing_exception"),
-            "dead: refused by the database (mapper_parsing_exception (400))"
-        );
-        // Since Elasticsearch 8.8.
-        assert!(verdict(400, "document_parsing_exception").starts_with("dead"));
-        assert!(verdict(400, "index_closed_exception").starts_with("Unavailable"));
-        assert!(verdict(403, "cluster_block_exception").starts_with("Unavailable"));
-        assert!(verdict(403, "security_exception").starts_with("Denied"));
-        assert!(verdict(404, "index_not_found_exception").starts_with("Configuration"));
-        assert!(!verdict(400, "Value 4111 of card").contains("4111"));
-    }
 }

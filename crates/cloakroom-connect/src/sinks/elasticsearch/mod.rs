@@ -2,7 +2,9 @@
 //!
 //! - `server`: requests, credentials, what a status means
 //! - `mapping`: what the policy knows about fields, as the server's mapping: what is encrypted is kept and not searched
-//! - `bulk`: batches as requests of bounded size, an outcome for each document
+//! - `target`: what stands behind the name that is written to: an index, an alias, a data stream
+//! - `bulk`: batches as requests of bounded size, records of one `_id` in their order
+//! - `answer`: what the server says about each document
 //! - `room`: how large requests may be, by what the server takes
 //! - `ledger`: what was delivered, as documents beside the index
 //!
@@ -14,11 +16,13 @@
 //! The server has no transactions: what a run wrote before it died is there, and the next run writes it again under the same
 //! ids. A batch that failed in the middle goes on where it was.
 
+mod answer;
 mod bulk;
 mod ledger;
 mod mapping;
 mod room;
 mod server;
+mod target;
 
 use std::sync::Arc;
 
@@ -32,7 +36,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::tls::TlsConfig;
-use bulk::Bulk;
+use bulk::{Bulk, State};
 use cloakroom_pipeline::context::SinkContext;
 use ledger::EsLedger;
 use server::Server;
@@ -43,7 +47,7 @@ use server::Server;
 pub struct Config {
     /// Where the server is: `https://search.example:9200`.
     pub url: Template,
-    /// The index, or an alias or data stream that is written to.
+    /// The index, or an alias with one index that is written to, or a data stream, with `on_existing: keep`.
     pub index: String,
     /// The field of protected records whose value becomes the document's `_id`. Records without one get a field with
     /// `set: uuid`, which is the same when a record comes again.
@@ -58,7 +62,7 @@ pub struct Config {
     pub shards: Option<u32>,
     /// Copies of each shard of an index that is made (default: as the server decides).
     pub replicas: Option<u32>,
-    /// How to prove who writes.
+    /// How to prove who writes. Not in clear to another machine: then `url` begins with `https://`.
     pub auth: Option<Auth>,
     /// Bodies of requests are compressed with gzip.
     #[serde(default)]
@@ -108,7 +112,8 @@ pub enum Create {
     /// The index, with a mapping for the fields that the policy names; to an index that is there, fields that it lacks.
     #[default]
     Index,
-    /// An index template for `index` and all names that begin with it and a hyphen: for data streams and rollover.
+    /// An index template for `index` and all names that begin with it and a hyphen: for rollover. The template of a data
+    /// stream is yours to make.
     Template,
     /// Nothing.
     None,
@@ -179,21 +184,22 @@ struct ElasticsearchSink {
     server: Arc<Server>,
     bulk: Bulk,
     ledger: EsLedger,
-    apart: Apart<ledger::Version, Option<RowOutcome>>,
+    apart: Apart<ledger::Version, State>,
 }
 
 impl ElasticsearchSink {
     async fn write_all(&mut self, batch: &SinkBatch) -> Result<Vec<RowOutcome>, ConnectorError> {
-        let mut outcomes = match self.apart.begin(&self.ledger, batch).await? {
+        let mut states = match self.apart.begin(&self.ledger, batch).await? {
             Begun::Known(outcomes) => return Ok(outcomes),
-            Begun::Open(outcomes) => outcomes,
+            Begun::Open(states) => states,
         };
-        let result = self.bulk.write(&batch.records, &mut outcomes).await;
-        self.apart.end(batch, outcomes, result, Clone::clone)
+        let result = self.bulk.write(&batch.records, &mut states).await;
+        self.apart.end(batch, states, result, |state| state.outcome.clone())
     }
 
     async fn look(&self) -> Result<String, ConnectorError> {
         let name = self.server.greet().await?;
+        target::check(&self.server, &self.config).await?;
         let index = &self.config.index;
         Ok(match (self.server.mapping(index).await?, self.config.create) {
             (Some(_), _) => format!("{name}: index {index} is there"),
@@ -218,6 +224,7 @@ impl Sink for ElasticsearchSink {
         let Self { server, config, policy, .. } = self;
         let opened = async {
             server.greet().await?;
+            target::check(server, config).await?;
             mapping::prepare(server, config, policy).await
         };
         opened.await.map_err(|error| error.context("elasticsearch"))?;
@@ -239,8 +246,11 @@ impl Sink for ElasticsearchSink {
 
     async fn close(&mut self) -> Result<(), ConnectorError> {
         self.apart.unstage();
-        // Whoever looks after the run sees what it wrote.
-        self.server.refresh(&self.config.index).await.map_err(|error| error.context("elasticsearch"))
+        // Whoever looks after the run sees what it wrote. All of it is there without this, too.
+        if let Err(error) = self.server.refresh(&self.config.index).await {
+            tracing::warn!("elasticsearch: what was written shows in searches at the index's next refresh: {error}");
+        }
+        Ok(())
     }
 
     async fn check(&mut self) -> Result<String, ConnectorError> {

@@ -1,10 +1,12 @@
 //! Requests to one server. Nothing of an answer's texts enters an error: the server repeats values in them.
 
 use std::io::Write as _;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
 use cloakroom_core::decode::parse_json_object;
+use cloakroom_core::encode::write_object;
 use cloakroom_core::{Object, Value};
 use cloakroom_crypto::ExposeSecret as _;
 use cloakroom_pipeline::error::{ConnectorError, ErrorKind};
@@ -28,6 +30,8 @@ pub(super) struct Server {
     auth: HeaderMap,
     compress: bool,
     timeout_s: u64,
+    /// It said once who it is.
+    is_known: AtomicBool,
 }
 
 /// What the server answered.
@@ -103,9 +107,21 @@ impl Server {
             .map_err(|_| ConnectorError::configuration("the HTTP client cannot be set up"))?;
         let mut auth = HeaderMap::new();
         if let Some(given) = &config.auth {
+            if base.scheme() == "http" && !is_here(&base) {
+                return Err(ConnectorError::configuration(
+                    "what stands in `auth` goes over TLS only: `url` must begin with https://, unless the server is on this machine",
+                ));
+            }
             auth.insert(AUTHORIZATION, credentials(given)?);
         }
-        Ok(Self { client, base, auth, compress: config.compress, timeout_s: config.timeout_s })
+        Ok(Self {
+            client,
+            base,
+            auth,
+            compress: config.compress,
+            timeout_s: config.timeout_s,
+            is_known: AtomicBool::new(false),
+        })
     }
 
     /// One request; whatever the status, it is an answer.
@@ -150,15 +166,7 @@ impl Server {
 
     /// Asks the server who it is: name and version.
     pub(super) async fn greet(&self) -> Result<String, ConnectorError> {
-        let mut answer = self.json(Method::GET, "", None).await;
-        if let Err(error) = &mut answer
-            && error.kind == ErrorKind::Unavailable
-            && self.base.scheme() == "http"
-        {
-            // A server that speaks TLS only closes the connection without a word.
-            error.message.push_str("; does the server want `https` in `url`?");
-        }
-        let answer = answer?;
+        let answer = self.json(Method::GET, "", None).await?;
         if !answer.status.is_success() {
             return Err(answer.refusal("it does not say who it is"));
         }
@@ -177,6 +185,7 @@ impl Server {
             "opensearch" => "OpenSearch",
             _ => "Elasticsearch",
         };
+        self.is_known.store(true, Ordering::Relaxed);
         Ok(format!("{name} {number}"))
     }
 
@@ -233,10 +242,45 @@ impl Server {
         Ok(sources.collect())
     }
 
+    /// Documents as they are kept, by index and id, in this order; `None` for those that cannot be had.
+    pub(super) async fn documents(&self, places: &[(&str, &str)]) -> Result<Vec<Option<Vec<u8>>>, ConnectorError> {
+        let docs: Vec<_> = places.iter().map(|(index, id)| json!({ "_index": index, "_id": id })).collect();
+        let answer = self.json(Method::POST, "_mget", Some(&json!({ "docs": docs }))).await?;
+        if !answer.status.is_success() {
+            return Err(answer.refusal("reading documents"));
+        }
+        let damaged =
+            || ConnectorError::new(ErrorKind::Corrupt, "the server did not answer for every document asked for");
+        let found = parse_json_object(&answer.body, MAX_DEPTH).map_err(|_| damaged())?;
+        let Some(Value::Array(docs)) = found.get("docs") else { return Err(damaged()) };
+        if docs.len() != places.len() {
+            return Err(damaged());
+        }
+        let text = |doc: &Value| {
+            let mut text = Vec::new();
+            write_object(doc.as_object()?.get("_source")?.as_object()?, &mut text);
+            Some(text)
+        };
+        Ok(docs.iter().map(text).collect())
+    }
+
     fn transport(&self, error: &reqwest::Error) -> ConnectorError {
         let timeout = format!("within {} s (`timeout_s`)", self.timeout_s);
-        http::transport(error, &Words { timeout: &timeout, address: "`url`", certificate: "`tls.ca_file`" })
+        let words = Words { timeout: &timeout, address: "`url`", certificate: "`tls.ca_file`" };
+        let mut told = http::transport(error, &words);
+        // A server that speaks TLS only closes the connection without a word.
+        if self.base.scheme() == "http" && !self.is_known.load(Ordering::Relaxed) && http::is_unanswered(error) {
+            told.message.push_str("; does the server want `https` in `url`?");
+        }
+        told
     }
+}
+
+/// True for an address on this machine.
+fn is_here(url: &Url) -> bool {
+    let host = url.host_str().unwrap_or_default();
+    let address = host.trim_start_matches('[').trim_end_matches(']');
+    host == "localhost" || address.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback())
 }
 
 fn credentials(auth: &Auth) -> Result<HeaderValue, ConnectorError> {
