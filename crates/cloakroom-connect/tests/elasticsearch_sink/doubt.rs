@@ -112,10 +112,10 @@ async fn the_server_gives_up_before_we_do() {
         let nowhere =
             json!({ "settings": { "index.routing.allocation.require._name": "nobody", "number_of_replicas": 0 } });
         index.ask(Method::PUT, &format!("{}?wait_for_active_shards=0", index.name), nowhere).await;
-        let mut sink = index.sink("create: none\ntimeout_s: 2");
+        let mut sink = index.sink("create: none\ntimeout_s: 4");
         sink.open().await.unwrap();
         let writing = tokio::spawn(async move { sink.write(&batch(&numbered(10))).await });
-        tokio::time::sleep(Duration::from_millis(2500)).await;
+        tokio::time::sleep(Duration::from_secs(5)).await;
         index.setting("index.routing.allocation.require._name", serde_json::Value::Null).await;
         let outcomes = writing.await.unwrap().unwrap();
         assert_eq!(count(&outcomes, &RowOutcome::Delivered), 10, "{server}: {outcomes:?}");
