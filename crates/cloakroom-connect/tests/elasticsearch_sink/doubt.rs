@@ -63,6 +63,32 @@ async fn records_of_one_id_keep_their_order_whatever_becomes_of_requests() {
 }
 
 #[tokio::test]
+async fn ids_that_a_batch_has_again_and_again_end_with_the_right_one() {
+    let policy = policy("{}");
+    let line = |n: usize| format!(r#"{{"id":"row-{}","v":"{n}"}}"#, n % 20);
+    let records = records(&policy, (0..400).map(line));
+    for server in servers() {
+        for fault in [Fault::Status(429), Fault::Drop, Fault::NoAnswer, Fault::Partial(1), Fault::Partial(30)] {
+            for (mode, kept) in [("replace", 380), ("keep", 0)] {
+                let (index, through, proxy) = behind(server);
+                let mut sink = through.sink(&format!("replicas: 0\nmax_request_bytes: 4000\non_existing: {mode}"));
+                sink.open().await.unwrap();
+                proxy.next(fault.clone(), "/_bulk");
+                proxy.next(fault.clone(), "/_bulk");
+                let (outcomes, _) = write(&mut sink, &batch(&records)).await;
+                assert_eq!(proxy.waiting(), 0, "{}", proxy.describe());
+                let delivered = outcomes.iter().filter(|outcome| **outcome == RowOutcome::Delivered).count();
+                assert_eq!(delivered, if mode == "keep" { 20 } else { 400 }, "{server} {fault:?} {mode}");
+                for id in 0..20 {
+                    let found = index.get(&format!("{}/_doc/row-{id}", index.name)).await;
+                    assert_eq!(found["_source"]["v"], (kept + id).to_string(), "{server} {fault:?} {mode}");
+                }
+            }
+        }
+    }
+}
+
+#[tokio::test]
 async fn what_an_unanswered_request_wrote_is_no_duplicate() {
     let policy = policy("{}");
     // As it comes back, to the last digit.

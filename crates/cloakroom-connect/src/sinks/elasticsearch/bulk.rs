@@ -1,15 +1,16 @@
 //! Batches as bulk requests: bounded in size, each document with an outcome of its own.
 //!
-//! A batch goes in rounds: the first record of every `_id`, then the second of those that have one. Requests of a round are
-//! under way side by side; the next round begins when all of them are answered. So records of one `_id` arrive in their order,
-//! whatever has to be sent again.
+//! Records of one `_id` arrive in their order, whatever has to be sent again. Requests with documents of different ids are under
+//! way side by side. Documents of ids that the batch has several times follow, one request after the other: the server does what
+//! stands in one request in its order, shard by shard. With `on_existing: keep`, where the first of them is the one to stay,
+//! they go in rounds instead, in which every id is once.
 //!
 //! What an unanswered request did is not known. When a document that it held is there at the next try, and is exactly what the
 //! record holds, the request did it, and the record counts as delivered. (One that was there before and is the same in every
 //! field cannot be told from it.) After the death of the program nothing is known of requests: what it wrote is a duplicate
 //! then, with `on_existing: keep`.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -27,6 +28,9 @@ use super::answer::{Items, MEMBERS, Verdict};
 use super::room::{Room, never_fits};
 use super::server::Server;
 use super::{Config, OnExisting};
+
+/// The action that leaves what is there as it is.
+const CREATE: &str = "create";
 
 /// The most bytes of an `_id`: one that is longer fails the whole request.
 const MAX_ID: usize = 512;
@@ -96,7 +100,7 @@ impl Bulk {
             id: config.id.clone(),
             action: match config.on_existing {
                 OnExisting::Replace => "index",
-                OnExisting::Keep => "create",
+                OnExisting::Keep => CREATE,
             },
             room: Room::new(config.max_request_bytes),
             concurrency: config.concurrency,
@@ -114,17 +118,24 @@ impl Bulk {
                 }
             }
         }
-        for round in rounds(lines) {
-            self.side_by_side(round, states).await?;
+        if self.action == CREATE {
+            for round in rounds(lines) {
+                self.side_by_side(self.requests(round), states).await?;
+            }
+            return Ok(());
+        }
+        let (once, again) = repeated(lines);
+        self.side_by_side(self.requests(once), states).await?;
+        for request in self.requests(again) {
+            self.side_by_side(vec![request], states).await?;
         }
         Ok(())
     }
 
-    /// Sends records of different ids. After a failure no further request begins; what becomes of those under way is worth
-    /// knowing.
-    async fn side_by_side(&self, lines: Vec<Line<'_>>, states: &mut [State]) -> Result<(), ConnectorError> {
+    /// Sends requests. After a failure no further one begins; what becomes of those under way is worth knowing.
+    async fn side_by_side(&self, requests: Vec<Vec<Line<'_>>>, states: &mut [State]) -> Result<(), ConnectorError> {
         let stopped = AtomicBool::new(false);
-        let sent: Vec<_> = self.requests(lines).into_iter().map(|lines| self.send(lines, &stopped)).collect();
+        let sent: Vec<_> = requests.into_iter().map(|lines| self.send(lines, &stopped)).collect();
         let mut answers = stream::iter(sent).buffer_unordered(self.concurrency);
         let mut failed = None;
         while let Some(told) = answers.next().await {
@@ -282,19 +293,31 @@ impl Bulk {
         };
         let (mut busy, mut found) = (Vec::new(), Vec::new());
         let mut fault = None;
-        for (mut line, item) in lines.into_iter().zip(items) {
+        // Ids of which a later document is there.
+        let mut replaced: HashSet<&str> = HashSet::new();
+        for (mut line, item) in lines.into_iter().zip(items).rev() {
             if item.is_unsure() {
                 line.in_doubt = true;
                 told.doubt.push(line.at);
             }
             match item.verdict() {
-                Verdict::Is(outcome) => told.known.push((line.at, outcome)),
+                Verdict::Is(outcome) => {
+                    if outcome == RowOutcome::Delivered {
+                        replaced.insert(line.id);
+                    }
+                    told.known.push((line.at, outcome));
+                }
                 Verdict::Exists(Some(index)) if line.in_doubt => found.push((index, line)),
                 Verdict::Exists(_) => told.known.push((line.at, RowOutcome::Duplicate)),
+                // Sent again it would take the place of the later one.
+                Verdict::Busy | Verdict::Fault(_) if replaced.contains(line.id) => {
+                    told.known.push((line.at, RowOutcome::Delivered));
+                }
                 Verdict::Busy => busy.push(line),
                 Verdict::Fault(error) => fault = Some(error),
             }
         }
+        busy.reverse();
         self.tell_apart(found, told).await?;
         match (fault, busy.is_empty()) {
             (Some(error), _) => Err(error),
@@ -337,6 +360,15 @@ enum Sent<'a> {
     Refused(Vec<Line<'a>>, Option<Duration>),
     /// The server takes them not together.
     Parted(Vec<Vec<Line<'a>>>),
+}
+
+/// Documents whose id is there once, and those of ids that are there several times, in their order.
+fn repeated(lines: Vec<Line<'_>>) -> (Vec<Line<'_>>, Vec<Line<'_>>) {
+    let mut counts: HashMap<&str, usize> = HashMap::with_capacity(lines.len());
+    for line in &lines {
+        *counts.entry(line.id).or_default() += 1;
+    }
+    lines.into_iter().partition(|line| counts.get(line.id) == Some(&1))
 }
 
 /// Every round has each id once, the earliest record first.
