@@ -295,3 +295,14 @@ async fn a_file_that_was_appended_to_and_then_replaced_is_not_cut() {
     assert_eq!(error(target.open().await).kind, ErrorKind::Configuration, "it has no journal any more");
     assert_eq!(target.text("out.jsonl"), replaced);
 }
+
+#[tokio::test]
+async fn the_journal_of_files_in_parts_is_not_lost_to_one_that_is_replaced() {
+    let target = Target::new("out.jsonl", "rotate: { records: 10 }");
+    let mut sink = target.open().await.unwrap();
+    add(&mut *sink, 0..5).await;
+    sink.close().await.unwrap();
+    let before = target.everything();
+    assert_eq!(error(target.open_with("replace: true", FIELDS).await).kind, ErrorKind::Configuration);
+    assert!(target.everything() == before);
+}

@@ -373,3 +373,73 @@ impl Keeper {
         self.write(writes).await
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use async_trait::async_trait;
+
+    use super::*;
+
+    /// Leases in memory, one of which somebody else moves before it is written the first time.
+    struct Memory {
+        leases: Mutex<BTreeMap<String, Lease>>,
+        moves: Mutex<Option<Lease>>,
+    }
+
+    #[async_trait]
+    impl Store for Memory {
+        async fn open(&self) -> Result<(), ConnectorError> {
+            Ok(())
+        }
+
+        async fn list(&self) -> Result<Vec<Lease>, ConnectorError> {
+            Ok(self.leases.lock().unwrap().values().cloned().collect())
+        }
+
+        async fn put(&self, old: Option<&Lease>, new: &Lease) -> Result<bool, ConnectorError> {
+            let mut leases = self.leases.lock().unwrap();
+            if let Some(moved) = self.moves.lock().unwrap().take() {
+                leases.insert(moved.shard.clone(), moved);
+            }
+            let is_as_it_was = leases.get(&new.shard).map(|lease| lease.counter) == old.map(|lease| lease.counter);
+            if is_as_it_was {
+                leases.insert(new.shard.clone(), new.clone());
+            }
+            Ok(is_as_it_was)
+        }
+
+        async fn remove(&self, old: &Lease) -> Result<(), ConnectorError> {
+            self.leases.lock().unwrap().remove(&old.shard);
+            Ok(())
+        }
+    }
+
+    #[tokio::test]
+    async fn whoever_ends_holds_nothing_and_asks_for_nothing_any_more() {
+        let lease = |shard: &str, owner: &str, wanted_by: Option<&str>, counter| Lease {
+            shard: shard.to_owned(),
+            owner: Some(owner.to_owned()),
+            counter,
+            wanted_by: wanted_by.map(str::to_owned),
+        };
+        let leases =
+            [lease("1", "me/1", None, 5), lease("2", "other/2", Some("me/1"), 8), lease("3", "other/2", None, 3)];
+        let store = Arc::new(Memory {
+            leases: Mutex::new(leases.into_iter().map(|lease| (lease.shard.clone(), lease)).collect()),
+            // The other one asks for it.
+            moves: Mutex::new(Some(lease("1", "me/1", Some("other/2"), 6))),
+        });
+        let (wishes, wish) = watch::channel((0, Wish::default()));
+        let (view, views) = watch::channel(View::default());
+        let store_of_keeper: Arc<dyn Store> = Arc::clone(&store) as _;
+        let keeper = Keeper::new(store_of_keeper, "me/1".to_owned(), true, Duration::from_secs(30), (wish, view));
+        keeper.give_all_up().await.unwrap();
+        drop((wishes, views));
+        let found = store.leases.lock().unwrap().clone();
+        assert_eq!(found["1"], Lease { owner: None, wanted_by: None, ..lease("1", "", None, 7) });
+        assert_eq!(found["2"], lease("2", "other/2", None, 9));
+        assert_eq!(found["3"], lease("3", "other/2", None, 3));
+    }
+}

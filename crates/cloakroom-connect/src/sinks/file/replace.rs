@@ -33,6 +33,14 @@ impl Replaced {
     pub(super) fn open(&mut self) -> Result<(), ConnectorError> {
         // A second try must not meet the first one's lock.
         self.partial = None;
+        let beside = journal::beside(&self.path);
+        if beside.exists() && !self.path.exists() {
+            return Err(ConnectorError::configuration(format!(
+                "{} is the journal of files in parts, or of one that is gone, and would be lost: name another `path`, or move \
+                 the journal away",
+                beside.display()
+            )));
+        }
         self.partial = Some(disk::open_alone(&self.partial_path(), &self.path)?);
         self.length = 0;
         Ok(())
