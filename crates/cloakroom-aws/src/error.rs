@@ -75,7 +75,7 @@ pub(crate) fn is_about_credentials(code: &str) -> bool {
 }
 
 /// `ThrottlingException` of `KMS.ThrottlingException` and of `com.amazonaws#ThrottlingException`.
-fn last(code: &str) -> &str {
+pub(crate) fn last(code: &str) -> &str {
     code.rsplit(['.', '#']).next().unwrap_or_default()
 }
 

@@ -78,7 +78,7 @@ async fn dispatch(arguments: Arguments) -> Result<u8, Failure> {
 fn start_log(arguments: &Arguments) {
     let ours = filter_fn(|metadata| metadata.target().starts_with("cloakroom"));
     let level = arguments.log.filter();
-    let colours = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|no| no.is_empty());
+    let colours = std::io::stderr().is_terminal() && output::may_colour();
     let format = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_target(false).with_ansi(colours);
     let layer = match arguments.log_format {
         args::LogFormat::Text => format.boxed(),

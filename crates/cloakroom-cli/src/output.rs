@@ -37,11 +37,12 @@ pub(crate) fn json(value: &impl Serialize) -> Result<(), Failure> {
 
 /// A text in a style, such as `1;31`; as it is where colours are not wanted.
 pub(crate) fn styled(on: bool, style: &str, text: &str) -> String {
-    if on && std::env::var_os("NO_COLOR").is_none() {
-        format!("\u{1b}[{style}m{text}\u{1b}[0m")
-    } else {
-        text.to_owned()
-    }
+    if on && may_colour() { format!("\u{1b}[{style}m{text}\u{1b}[0m") } else { text.to_owned() }
+}
+
+/// Nobody has asked for none (<https://no-color.org>).
+pub(crate) fn may_colour() -> bool {
+    std::env::var_os("NO_COLOR").is_none()
 }
 
 /// Bold on a terminal.

@@ -23,8 +23,11 @@ use crate::error::{ConnectorError, ErrorKind};
 use crate::sink::{RowOutcome, SinkBatch};
 use crate::source::Progress;
 
+mod parts;
 #[cfg(test)]
 mod tests;
+
+pub use parts::{State, Told, rounds};
 
 /// The pauses between looks at an entry that must have changed, in milliseconds.
 const LOOKS: [u64; 4] = [20, 80, 300, 1_000];

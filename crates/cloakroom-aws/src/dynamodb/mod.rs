@@ -29,7 +29,7 @@ use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use cloakroom_core::{Object, Policy, Value};
-use cloakroom_pipeline::apart::{Apart, Begun};
+use cloakroom_pipeline::apart::{Apart, Begun, State};
 use cloakroom_pipeline::config::Template;
 use cloakroom_pipeline::context::SinkContext;
 use cloakroom_pipeline::error::{ConnectorError, ErrorKind};
@@ -39,7 +39,7 @@ use serde::Deserialize;
 
 use self::ledger::DynamoLedger;
 use self::table::{Schema, Table};
-use self::write::{State, Writer};
+use self::write::Writer;
 use crate::client::{ClientConfig, is_emulator, sdk_config};
 use crate::error::failure;
 

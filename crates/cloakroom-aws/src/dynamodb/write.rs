@@ -19,6 +19,7 @@ use aws_sdk_dynamodb::operation::put_item::PutItemError;
 use aws_sdk_dynamodb::types::{PutRequest, ReturnValuesOnConditionCheckFailure, WriteRequest};
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use cloakroom_core::{ProtectedRecord, RecordError, RecordErrorKind};
+use cloakroom_pipeline::apart::{State, Told, rounds};
 use cloakroom_pipeline::error::{ConnectorError, ErrorKind};
 use cloakroom_pipeline::retry::{Backoff, RetryConfig};
 use cloakroom_pipeline::sink::RowOutcome;
@@ -38,14 +39,6 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// The pauses while it takes only a part.
 const BUSY: RetryConfig = RetryConfig { base_ms: 50, max_ms: 5_000, give_up_after_s: u64::MAX };
 
-/// What is known of one record.
-#[derive(Clone, Debug, Default)]
-pub(super) struct State {
-    pub(super) outcome: Option<RowOutcome>,
-    /// A call of an earlier try would have written it, and was not answered.
-    in_doubt: bool,
-}
-
 pub(super) struct Writer<'a> {
     /// One that does not try again by itself: it could not tell what an unanswered call did.
     pub(super) client: &'a Client,
@@ -64,14 +57,6 @@ struct Put {
     wire: usize,
 }
 
-/// What sending some records told, and what kept the rest from being told.
-#[derive(Default)]
-struct Told {
-    known: Vec<(usize, RowOutcome)>,
-    doubt: Vec<usize>,
-    failed: Option<ConnectorError>,
-}
-
 impl Writer<'_> {
     /// Writes the records that have no outcome yet. What could not be told by an error's time has none.
     pub(super) async fn write(&self, states: &mut [State]) -> Result<(), ConnectorError> {
@@ -87,7 +72,7 @@ impl Writer<'_> {
         let doubts: Vec<bool> = states.iter().map(|state| state.in_doubt).collect();
         match self.on_existing {
             OnExisting::Replace => {
-                for round in rounds(puts) {
+                for round in rounds(puts, |put| put.identity.clone()) {
                     self.side_by_side(requests(round), &doubts, states).await?;
                 }
                 Ok(())
@@ -109,13 +94,7 @@ impl Writer<'_> {
         let mut answers = stream::iter(sent).buffer_unordered(self.concurrency);
         let mut failed = None;
         while let Some(told) = answers.next().await {
-            for (at, outcome) in told.known {
-                states[at].outcome = Some(outcome);
-            }
-            for at in told.doubt {
-                states[at].in_doubt = true;
-            }
-            failed = failed.or(told.failed);
+            failed = failed.or(told.note(states));
         }
         failed.map_or(Ok(()), Err)
     }
@@ -350,26 +329,6 @@ impl Patience {
         tokio::time::sleep(self.backoff.after(busy)?).await;
         Ok(())
     }
-}
-
-/// Every round has each key once, the earliest record first.
-fn rounds(puts: Vec<Put>) -> Vec<Vec<Put>> {
-    let mut seen: HashMap<Identity, usize> = HashMap::with_capacity(puts.len());
-    let mut rounds: Vec<Vec<Put>> = Vec::new();
-    for put in puts {
-        let round = seen.entry(put.identity.clone()).or_default();
-        match rounds.get_mut(*round) {
-            Some(puts) => {
-                *round += 1;
-                puts.push(put);
-            }
-            None => {
-                *round += 1;
-                rounds.push(vec![put]);
-            }
-        }
-    }
-    rounds
 }
 
 /// The records of each key, in order.

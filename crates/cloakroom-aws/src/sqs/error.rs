@@ -2,13 +2,15 @@
 
 use cloakroom_pipeline::error::{ConnectorError, ErrorKind};
 
+use crate::error::last;
+
 /// The codes of SQS
 /// (<https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/CommonErrors.html>). The older names stand there
 /// because SQS still sends them to clients that speak JSON.
 pub(super) fn known(code: &str) -> Option<ConnectorError> {
     let denied = |text: &str| ConnectorError::new(ErrorKind::Denied, text.to_owned());
     // `AWS.SimpleQueueService.NonExistentQueue`, `com.amazonaws.sqs#QueueDoesNotExist`
-    let name = code.rsplit(['.', '#']).next().unwrap_or_default();
+    let name = last(code);
     // SQS sends `KMS.AccessDeniedException` for what its model calls `KmsAccessDenied`.
     let of_kms = code.contains("KMS.").then(|| format!("Kms{}", name.trim_end_matches("Exception")));
     Some(match of_kms.as_deref().unwrap_or(name) {
@@ -41,7 +43,7 @@ pub(super) fn known(code: &str) -> Option<ConnectorError> {
 
 /// True when SQS will not take this receipt later either: it is too old, or its message is in the queue again.
 pub(super) fn is_stale_receipt(code: &str, sender_fault: bool) -> bool {
-    let name = code.rsplit(['.', '#']).next().unwrap_or_default();
+    let name = last(code);
     sender_fault && !matches!(name, "RequestThrottled" | "ThrottlingException" | "OverLimit")
         || matches!(name, "ReceiptHandleIsInvalid" | "MessageNotInflight" | "InvalidParameterValue" | "InvalidIdFormat")
 }

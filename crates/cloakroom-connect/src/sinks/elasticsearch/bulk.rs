@@ -18,6 +18,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use cloakroom_core::encode::write_string;
 use cloakroom_core::{ProtectedRecord, RecordError, RecordErrorKind, Value};
+use cloakroom_pipeline::apart::{State, Told, rounds};
 use cloakroom_pipeline::error::{ConnectorError, ErrorKind};
 use cloakroom_pipeline::retry::{Backoff, RetryConfig};
 use cloakroom_pipeline::sink::RowOutcome;
@@ -50,14 +51,6 @@ pub(super) struct Bulk {
     concurrency: usize,
 }
 
-/// What is known of one record.
-#[derive(Clone, Debug, Default)]
-pub(super) struct State {
-    pub(super) outcome: Option<RowOutcome>,
-    /// A request that may have written it was not answered.
-    in_doubt: bool,
-}
-
 /// One document, ready to be sent.
 struct Line<'a> {
     /// Its record in the batch.
@@ -76,18 +69,8 @@ impl Line<'_> {
     }
 }
 
-/// What sending some records told, and what kept the rest from being told.
-#[derive(Default)]
-struct Told {
-    known: Vec<(usize, RowOutcome)>,
-    doubt: Vec<usize>,
-    failed: Option<ConnectorError>,
-}
-
-impl Told {
-    fn doubt(&mut self, lines: &[Line<'_>]) {
-        self.doubt.extend(lines.iter().map(|line| line.at));
-    }
+fn doubt(told: &mut Told, lines: &[Line<'_>]) {
+    told.doubt.extend(lines.iter().map(|line| line.at));
 }
 
 impl Bulk {
@@ -119,7 +102,7 @@ impl Bulk {
             }
         }
         if self.action == CREATE {
-            for round in rounds(lines) {
+            for round in rounds(lines, |line| line.id) {
                 self.side_by_side(self.requests(round), states).await?;
             }
             return Ok(());
@@ -139,13 +122,7 @@ impl Bulk {
         let mut answers = stream::iter(sent).buffer_unordered(self.concurrency);
         let mut failed = None;
         while let Some(told) = answers.next().await {
-            for (at, outcome) in told.known {
-                states[at].outcome = Some(outcome);
-            }
-            for at in told.doubt {
-                states[at].in_doubt = true;
-            }
-            failed = failed.or(told.failed);
+            failed = failed.or(told.note(states));
         }
         failed.map_or(Ok(()), Err)
     }
@@ -218,7 +195,7 @@ impl Bulk {
             let before = told.known.len();
             let sent = self.once(lines, told).await?;
             if told.known.len() > before {
-                backoff = Backoff::new(BUSY);
+                backoff.succeeded();
             }
             let (again, wait) = match sent {
                 Sent::All => continue,
@@ -244,7 +221,7 @@ impl Bulk {
         let mut body = Vec::with_capacity(bytes);
         lines.iter().for_each(|line| body.extend_from_slice(&line.text));
         let sent = self.server.send(Method::POST, &self.path, "application/x-ndjson", Some(Bytes::from(body))).await;
-        let answer = sent.inspect_err(|_| told.doubt(&lines))?;
+        let answer = sent.inspect_err(|_| doubt(told, &lines))?;
         match answer.status {
             status if status.is_success() => self.room.taken(bytes),
             StatusCode::PAYLOAD_TOO_LARGE => {
@@ -281,14 +258,14 @@ impl Bulk {
             _ => {
                 // Whoever passes requests on answers so when he does not know either.
                 if answer.status.is_server_error() || answer.status == StatusCode::REQUEST_TIMEOUT {
-                    told.doubt(&lines);
+                    doubt(told, &lines);
                 }
                 return Err(answer.refusal("a bulk request"));
             }
         }
         let items = serde_json::from_slice(&answer.body).ok().map(|Items { items }| items);
         let Some(items) = items.filter(|items| items.len() == lines.len()) else {
-            told.doubt(&lines);
+            doubt(told, &lines);
             return Err(ConnectorError::new(ErrorKind::Corrupt, "the server did not answer for every document"));
         };
         let (mut busy, mut found) = (Vec::new(), Vec::new());
@@ -369,21 +346,6 @@ fn repeated(lines: Vec<Line<'_>>) -> (Vec<Line<'_>>, Vec<Line<'_>>) {
         *counts.entry(line.id).or_default() += 1;
     }
     lines.into_iter().partition(|line| counts.get(line.id) == Some(&1))
-}
-
-/// Every round has each id once, the earliest record first.
-fn rounds(lines: Vec<Line<'_>>) -> Vec<Vec<Line<'_>>> {
-    let mut seen: HashMap<&str, usize> = HashMap::with_capacity(lines.len());
-    let mut rounds: Vec<Vec<Line<'_>>> = Vec::new();
-    for line in lines {
-        let round = seen.entry(line.id).or_default();
-        if *round == rounds.len() {
-            rounds.push(Vec::new());
-        }
-        rounds[*round].push(line);
-        *round += 1;
-    }
-    rounds
 }
 
 fn halves(mut lines: Vec<Line<'_>>) -> Vec<Vec<Line<'_>>> {

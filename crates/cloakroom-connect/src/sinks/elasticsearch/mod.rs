@@ -28,7 +28,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use cloakroom_core::{Object, Policy, Value};
-use cloakroom_pipeline::apart::{Apart, Begun};
+use cloakroom_pipeline::apart::{Apart, Begun, State};
 use cloakroom_pipeline::config::Template;
 use cloakroom_pipeline::error::ConnectorError;
 use cloakroom_pipeline::sink::{Ledger, RowOutcome, Sink, SinkBatch};
@@ -36,7 +36,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::tls::TlsConfig;
-use bulk::{Bulk, State};
+use bulk::Bulk;
 use cloakroom_pipeline::context::SinkContext;
 use ledger::EsLedger;
 use server::Server;
