@@ -54,12 +54,7 @@ fn what_an_ingest_pipeline_drops_is_counted_as_filtered() {
         assert_eq!(done["acknowledged"], true, "{server}: {done}");
         let settings = format!(r#"{{"settings":{{"index.default_pipeline":"{index}"}}}}"#);
         assert_eq!(request(&url, "PUT", &format!("/{index}"), &settings)["acknowledged"], true, "{server}");
-        let mut room = Room::new();
-        room.set("OPENSEARCH_URL", &url);
-        let users = room.sample("users.jsonl", &["users", "--count", "100"]);
-        room.set("USERS_FILE", &users);
-        let example = std::fs::read_to_string(root().join("examples/users-opensearch.yaml")).unwrap();
-        let pipeline = room.write("users.yaml", example.replace("index: user\n", &format!("index: {index}\n")));
+        let (room, pipeline) = hundred_users(&url, &index);
         let (summary, code) = room.summary(&pipeline);
         let counts = ["received", "filtered", "delivered", "dead"].map(|name| count(&summary, name));
         assert_eq!((counts, code), ([100, 100, 0, 0], 0), "{server}: {summary}");
@@ -69,17 +64,23 @@ fn what_an_ingest_pipeline_drops_is_counted_as_filtered() {
     }
 }
 
+/// The example with a hundred users of its own, for an index of this test's.
+fn hundred_users(url: &str, index: &str) -> (Room, String) {
+    let mut room = Room::new();
+    room.set("OPENSEARCH_URL", url);
+    let users = room.sample("users.jsonl", &["users", "--count", "100"]);
+    room.set("USERS_FILE", &users);
+    let example = std::fs::read_to_string(root().join("examples/users-opensearch.yaml")).unwrap();
+    let pipeline = room.write("users.yaml", example.replace("index: user\n", &format!("index: {index}\n")));
+    (room, pipeline)
+}
+
 #[test]
 fn users_are_searched_by_what_is_clear_and_by_nothing_else() {
     for server in ["OPENSEARCH", "ELASTICSEARCH", "OPENSEARCH3"] {
         let Some(url) = server_of(server) else { continue };
         let index = format!("user-{}", std::process::id());
-        let mut room = Room::new();
-        room.set("OPENSEARCH_URL", &url);
-        let users = room.sample("users.jsonl", &["users", "--count", "100"]);
-        room.set("USERS_FILE", &users);
-        let example = std::fs::read_to_string(root().join("examples/users-opensearch.yaml")).unwrap();
-        let pipeline = room.write("users.yaml", example.replace("index: user\n", &format!("index: {index}\n")));
+        let (room, pipeline) = hundred_users(&url, &index);
         let (summary, code) = room.summary(&pipeline);
         assert_eq!((count(&summary, "delivered"), code), (100, 0), "{server}: {summary}");
         let (again, code) = room.summary(&pipeline);

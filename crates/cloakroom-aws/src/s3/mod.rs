@@ -45,7 +45,7 @@ use crate::sqs::QueueConfig;
 use crate::sqs::queue::{PER_CALL, Queue};
 use arrival::{Arrival, Listening, list};
 use listing::Listing;
-use object::Pinned;
+use object::{Pinned, Refusal};
 use reading::{DONE, Reading, Told, What};
 
 /// How long a notification that is done waits for others to be deleted in the same call.
@@ -316,14 +316,14 @@ impl S3Source {
                 self.given.push_back(Given::Object { number, last });
                 Ok(Some(batch))
             }
-            What::Refused(error) => {
+            What::Failed(Refusal { error, of_object: true }) => {
                 let partition = Arc::clone(&object.partition);
                 self.leave(&partition, error);
                 self.object_failed(notice.as_ref());
                 self.forget_if_over(number);
                 Ok(None)
             }
-            What::Failed(error) => Err(error.context(&object.partition)),
+            What::Failed(Refusal { error, .. }) => Err(error.context(&object.partition)),
         }
     }
 

@@ -31,10 +31,8 @@ pub(super) struct Told {
 pub(super) enum What {
     /// A batch; after the last one the object is done.
     Batch { batch: Batch, last: bool },
-    /// This object may not be read; others may.
-    Refused(ConnectorError),
-    /// Reading cannot go on.
-    Failed(ConnectorError),
+    /// It cannot be read now.
+    Failed(Refusal),
 }
 
 /// How reading ends before the object does.
@@ -85,8 +83,7 @@ impl Reading {
             Err(End::Unreadable(error)) => {
                 self.tell(What::Batch { batch: self.end(held.take(), Some(error)), last: true })
             }
-            Err(End::Failed(Refusal { error, of_object: true })) => self.tell(What::Refused(error)),
-            Err(End::Failed(Refusal { error, .. })) => self.tell(What::Failed(error)),
+            Err(End::Failed(refusal)) => self.tell(What::Failed(refusal)),
         };
         // Nobody listens: the run has ended.
         let _ = told;
